@@ -1,0 +1,192 @@
+"""What a protocol is: a record of functions, the same for all of them.
+
+A protocol is spoken in two directions. Towards a client: `open_request`, `read_request`, `encoder`, `write_response`,
+`write_error`. Towards a provider: `write_request`, `forward_request`, `decoder`, `read_response`, `read_error`. Bytes
+and values only: whoever calls does the I/O, and hands in the time and the random token.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from penstock.core.answer import Answer
+from penstock.core.errors import ErrorInfo
+from penstock.core.events import Event
+from penstock.core.request import Ask
+from penstock.wire.sse import Frame
+
+ReasoningStyle = Literal["effort", "budget"]
+
+
+class Inbound(Struct, frozen=True):
+    """A client's request with its envelope opened: all that passthrough needs to know.
+
+    Attributes:
+        body: as it came.
+        fields: the top level of the body, each value as the bytes it came as.
+        model: the public model name.
+        stream: whether the answer is to be streamed.
+        array: stream as one growing JSON array instead of an event stream (Gemini without `alt=sse`).
+        include_usage: whether the client wants usage in the stream, where its protocol lets it choose.
+        headers: the request headers, names in lower case.
+    """
+
+    body: bytes
+    fields: dict[str, msgspec.Raw]
+    model: str
+    stream: bool
+    array: bool = False
+    include_usage: bool = True
+    headers: Mapping[str, str] = {}
+
+
+class ModelFacts(Struct, frozen=True):
+    """What the catalog knows about a model, for writers that must decide how to spell something.
+
+    Attributes:
+        max_output: tokens to allow where the protocol demands a limit and the client gave none.
+        sampling: whether the model takes temperature, top_p and top_k.
+        reasoning: whether it is told how much to think by an effort word or by a budget in tokens.
+        mid_system: whether it takes system messages in the middle of a conversation.
+    """
+
+    max_output: int = 8192
+    sampling: bool = True
+    reasoning: ReasoningStyle = "effort"
+    mid_system: bool = False
+
+
+class Target(Struct, frozen=True):
+    """Where a request goes.
+
+    Attributes:
+        provider: name of the provider; the origin of every seal it makes.
+        model: the upstream model name.
+        facts: what is known about the model.
+        quirks: named deviations of the provider that concern this protocol's writer or decoder.
+    """
+
+    provider: str
+    model: str
+    facts: ModelFacts = ModelFacts()
+    quirks: frozenset[str] = frozenset()
+
+
+class Outbound(Struct, frozen=True):
+    """A request as the provider gets it.
+
+    Attributes:
+        path: to append to the provider's base URL, query included.
+        body: JSON.
+        headers: what the protocol itself needs; credentials are not its business.
+        dropped: names of hints in the client's body that could not be expressed.
+        tool_names: names that had to be changed, provider's -> client's.
+        usage_added: usage was asked for although the client had not; its frame is to be taken out again.
+    """
+
+    path: str
+    body: bytes
+    headers: dict[str, str] = {}
+    dropped: tuple[str, ...] = ()
+    tool_names: dict[str, str] = {}
+    usage_added: bool = False
+
+
+class Reply(Struct, frozen=True):
+    """What an encoder needs to know about the answer it writes.
+
+    Attributes:
+        token: random, unique per answer; ids are made of it.
+        model: the name the client used.
+        created: Unix time in seconds.
+        include_usage: whether the client asked for usage in the stream.
+        array: write a JSON array instead of an event stream.
+        input_estimate: input tokens, estimated, for protocols that announce usage before anybody knows it.
+    """
+
+    token: str
+    model: str
+    created: int
+    include_usage: bool = True
+    array: bool = False
+    input_estimate: int = 0
+
+
+class Decoder(Protocol):
+    """State of one upstream stream: frames in, events out, in the grammar of `core/events.py`."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer is over (Finish or Failure was returned); what follows may be ignored."""
+        ...
+
+    def decode(self, frame: Frame) -> list[Event]:
+        """Return the events that a frame brings, none for frames without data.
+
+        Raises:
+            UpstreamFault: the payload cannot be understood.
+        """
+        ...
+
+    def close(self) -> list[Event]:
+        """Return the last events at the end of the body: Finish, or Failure if the terminal event never came."""
+        ...
+
+
+class Encoder(Protocol):
+    """State of one client stream: events in, bytes out. Finish and Failure write all that ends the stream."""
+
+    def encode(self, event: Event) -> bytes:
+        """Return the bytes that tell the client of an event; empty if it needs none."""
+        ...
+
+
+class WireProtocol(Struct, frozen=True):
+    """One wire protocol, both directions.
+
+    Attributes:
+        name: as users write it in the config.
+        open_request: open the envelope of a client's request. Takes the body, the model and streaming mode from the
+            path (None for protocols that have them in the body; otherwise model, stream, array) and the headers.
+            Raises ClientFault.
+        read_request: what the client means. Raises ClientFault.
+        write_request: an Ask as a provider of this protocol takes it. Raises ClientFault for what would change its
+            meaning.
+        forward_request: a client's request of this same protocol for a provider of it: all bytes stay but the model,
+            the demand for usage, and seals that belong to somebody else.
+        decoder: a new stream decoder; takes the provider's name and a random token to make ids of.
+        encoder: a new stream encoder.
+        read_response: the events of a whole answer; same arguments as `decoder`. Raises UpstreamFault.
+        write_response: a whole answer as a JSON body.
+        read_error: what a provider's error status and body mean. The text is the provider's, not yet redacted.
+        write_error: status and JSON body of an error, for a client; takes a request id too.
+        usage_only: whether a frame carries nothing but usage.
+        auth: how a provider of this protocol usually wants its credential.
+        response_headers: prefixes of provider response headers that mean something to a client of this protocol.
+        stream_type: content type of a stream.
+    """
+
+    name: str
+    open_request: Callable[[bytes, "PathTarget | None", Mapping[str, str]], Inbound]
+    read_request: Callable[[Inbound], Ask]
+    write_request: Callable[[Ask, Target], Outbound]
+    forward_request: Callable[[Inbound, Target], Outbound]
+    decoder: Callable[[str, str], Decoder]
+    encoder: Callable[[Reply], Encoder]
+    read_response: Callable[[bytes, str, str], list[Event]]
+    write_response: Callable[[Answer, Reply], bytes]
+    read_error: Callable[[int, bytes], ErrorInfo]
+    write_error: Callable[[ErrorInfo, str], tuple[int, bytes]]
+    usage_only: Callable[[Frame], bool]
+    auth: Literal["bearer", "x-api-key", "x-goog-api-key"]
+    response_headers: tuple[str, ...] = ()
+
+
+class PathTarget(Struct, frozen=True):
+    """What a protocol's path says, where it says it there and not in the body."""
+
+    model: str
+    stream: bool
+    array: bool = False

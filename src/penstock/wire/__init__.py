@@ -1,0 +1,1 @@
+"""Bytes: event-stream framing and JSON payloads, for all protocols alike. No I/O."""

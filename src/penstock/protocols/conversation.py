@@ -1,0 +1,79 @@
+"""Order in a conversation: the rules that all readers and writers of requests share.
+
+Readers call `settle` last. Writers for protocols without system messages inside a conversation call `split_system`.
+"""
+
+from collections.abc import Iterable
+
+from penstock.core.errors import bad_request
+from penstock.core.request import Part, Text, ToolCall, ToolResult, Turn
+
+
+def settle(turns: Iterable[Turn], param: str) -> tuple[Turn, ...]:
+    """Return the turns in the order an Ask promises: merged, results answered right after their calls, and first.
+
+    Raises:
+        ClientFault: there is no turn, a result answers no call, or a call has no result though the conversation went
+            on (pitfalls 44, 45, 47). `param` names the list of messages.
+    """
+    merged = _merge(turns)
+    if not any(turn.role != "system" for turn in merged):
+        raise bad_request(f"`{param}`: at least one message of a user is needed.", param=param)
+    settled: list[Turn] = []
+    calls: dict[str, ToolCall] = {}
+    for position, turn in enumerate(merged):
+        current = turn
+        if turn.role == "user":
+            current = Turn("user", _results_first(turn.parts, calls, param))
+            calls = {}
+        elif turn.role == "assistant":
+            _require_answered(calls, param)
+            calls = {part.id: part for part in turn.parts if isinstance(part, ToolCall)}
+            if position == len(merged) - 1:
+                calls = {}
+        settled.append(current)
+    _require_answered(calls, param)
+    return tuple(settled)
+
+
+def split_system(turns: tuple[Turn, ...]) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
+    """Return the texts of the leading system turns, and the turns that follow them."""
+    texts: list[str] = []
+    for position, turn in enumerate(turns):
+        if turn.role != "system":
+            return tuple(texts), turns[position:]
+        texts.extend(part.text for part in turn.parts if isinstance(part, Text))
+    return tuple(texts), ()
+
+
+def _merge(turns: Iterable[Turn]) -> list[Turn]:
+    merged: list[Turn] = []
+    for turn in turns:
+        if not turn.parts:
+            continue
+        if merged and merged[-1].role == turn.role:
+            merged[-1] = Turn(turn.role, merged[-1].parts + turn.parts)
+        else:
+            merged.append(turn)
+    return merged
+
+
+def _results_first(parts: tuple[Part, ...], calls: dict[str, ToolCall], param: str) -> tuple[Part, ...]:
+    """Put the results before all else, in the order of the calls they answer."""
+    results = {part.call_id: part for part in parts if isinstance(part, ToolResult)}
+    for call_id in results:
+        if call_id not in calls:
+            message = f"`{param}`: a tool result answers {call_id!r}, but the turn before made no call with this id."
+            raise bad_request(message, param=param)
+    _require_answered({call_id: call for call_id, call in calls.items() if call_id not in results}, param)
+    ordered = [
+        ToolResult(call_id, call.name, results[call_id].content, results[call_id].is_error)
+        for call_id, call in calls.items()
+    ]
+    return (*ordered, *(part for part in parts if not isinstance(part, ToolResult)))
+
+
+def _require_answered(calls: dict[str, ToolCall], param: str) -> None:
+    if calls:
+        names = ", ".join(repr(call_id) for call_id in calls)
+        raise bad_request(f"`{param}`: no tool result answers the call {names}.", param=param)

@@ -11,9 +11,10 @@ from typing import Literal, Protocol
 import msgspec
 from msgspec import Struct
 
+from penstock.core import envelope
 from penstock.core.answer import Answer
 from penstock.core.errors import ErrorInfo
-from penstock.core.events import Event
+from penstock.core.events import Event, Sealed
 from penstock.core.request import Ask
 from penstock.wire.sse import Frame
 
@@ -104,6 +105,8 @@ class Reply(Struct, frozen=True):
         include_usage: whether the client asked for usage in the stream.
         array: write a JSON array instead of an event stream.
         input_estimate: input tokens, estimated, for protocols that announce usage before anybody knows it.
+        seal: how a seal is spelled for the client: as an envelope. Whoever speaks for the origin itself (the
+            simulator) gives the bare data.
     """
 
     token: str
@@ -112,6 +115,7 @@ class Reply(Struct, frozen=True):
     include_usage: bool = True
     array: bool = False
     input_estimate: int = 0
+    seal: Callable[[Sealed], str] = envelope.wrap
 
 
 class Decoder(Protocol):

@@ -1,1 +1,1 @@
-"""The tests, laid out as the package they test."""
+"""The tests. They read like a specification: one behaviour each, and the name says which."""

@@ -13,5 +13,5 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "covers(*numbers): the pitfalls (P1 ...) and cases (T1 ...) that this test proves; test_cases_covered.py adds them up",
+        "covers(*numbers): pitfalls (P1 ...) and cases (T1 ...) that this test proves; test_cases_covered.py adds up",
     )

@@ -47,7 +47,7 @@ class _Part:
         """Whether nothing more can belong to this part: it ended, it is text, or its JSON is whole."""
         if self.ended or self.kind != "tool_call":
             return True
-        if self.checked == len(self.fragments):
+        if self.checked == len(self.fragments) or not self.fragments[-1].rstrip().endswith("}"):
             return False
         self.checked = len(self.fragments)
         try:
@@ -134,6 +134,8 @@ class Assembler:
 
     def seal_beside(self, origin: str, data: str, form: SealForm) -> None:
         """Report a seal on what comes next or came last; it goes on the open reasoning, or on an empty one."""
+        if self._over or not data:
+            return
         part = self._waiting[-1] if self._waiting else self._open
         if part is None or part.kind != "reasoning" or part.sealed is not None or form == "text":
             part = self._add(_Part(object(), "reasoning"))

@@ -32,6 +32,6 @@ def unwrap(text: str) -> Sealed | None:
         if not content.startswith(_PREFIX):
             return None
         origin, form, data = _decoder.decode(content[len(_PREFIX) :])
-    except (binascii.Error, UnicodeEncodeError, msgspec.DecodeError):
+    except (binascii.Error, UnicodeError, msgspec.DecodeError):
         return None
     return Sealed(origin, data, form) if data else None

@@ -1,0 +1,1 @@
+"""The vocabulary: events, answers, usage, envelopes."""

@@ -3,6 +3,7 @@
     Fault                       carries an ErrorInfo; every protocol knows how to spell it
     ├── ClientFault             ours to refuse: the request as it stands can never succeed; never retried
     └── UpstreamFault           theirs: a provider failed; another attempt may succeed
+    ConfigError                 the operator's to mend; the gateway does not start
 
 An `ErrorKind` is the protocol-neutral name of a condition. Each protocol's `errors.py` has the table from kind to
 status and wording (section 7.1 of the protocol reference); nothing else in the gateway knows a status by heart.
@@ -30,9 +31,6 @@ ErrorKind = Literal[
     "internal",  # a defect of the gateway
 ]
 
-ErrorSource = Literal["client", "upstream", "gateway"]
-
-
 class ErrorInfo(Struct, frozen=True):
     """An error as every protocol can express it.
 
@@ -53,6 +51,10 @@ class ErrorInfo(Struct, frozen=True):
     should_retry: bool | None = None
 
 
+MAX_RETRY_AFTER = 60.0
+"""Seconds; the longest wait that a client is told (pitfall 106: one SDK sleeps as long as it is told, weeks if need be)."""
+
+
 class Fault(Exception):  # noqa: N818 - a fault is somebody's; "error" is the wire's word
     """Base of both families. `info` is what the caller is told."""
 
@@ -67,6 +69,10 @@ class ClientFault(Fault):
 
 class UpstreamFault(Fault):
     """A provider failed. May be retried elsewhere as long as nothing has reached the client."""
+
+
+class ConfigError(Exception):
+    """What the operator gave cannot be used. One line: the file or variable, the path in it, and what to do."""
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ClientFault:

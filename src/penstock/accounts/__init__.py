@@ -1,0 +1,1 @@
+"""Who may call: keys and how requests carry them."""

@@ -1,0 +1,143 @@
+"""Keys: what they look like, how they are made and how one is recognised.
+
+    pen_ a1B2c3D4 ................................ 00xY9z
+         id       secret, 32 characters            CRC-32 of what stands before it
+
+The prefix lets secret scanners find a key, the checksum tells a mistyped key from a revoked one without asking
+anybody; both as GitHub does it (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/).
+Only a keyed hash (HMAC-SHA-256 with a pepper) of a key is kept, so looking it up leaks nothing by its timing, and what
+is stored is of no use without the pepper. 32 characters are 190 random bits: no slow hash is needed.
+"""
+
+import hashlib
+import hmac
+import string
+import zlib
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
+from penstock.core.secret import Secret
+from penstock.store.keyfile import KeyFile, KeyRecord
+
+PREFIX = "pen_"
+ID_LENGTH = 8
+SECRET_LENGTH = 32
+CHECKSUM_LENGTH = 6
+"""62**6 is the first power of 62 above 2**32."""
+
+ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+FIRST_KEY_NAME = "first"
+
+
+class StaticKey(Struct, frozen=True):
+    """A key from the config; any text will do."""
+
+    name: str
+    key: Secret
+
+
+class Key(Struct, frozen=True):
+    """A key that was recognised. `id` may be shown and logged."""
+
+    name: str
+    id: str
+
+
+class Keyring:
+    """All keys that are accepted.
+
+    Raises:
+        ConfigError: two of them are the same.
+    """
+
+    def __init__(self, pepper: bytes, static: Iterable[StaticKey] = (), stored: Iterable[KeyRecord] = ()) -> None:
+        self._pepper = pepper
+        self._keys = {record.digest: Key(record.name, record.id) for record in stored}
+        for entry in static:
+            digest = digest_of(pepper, entry.key.reveal())
+            if known := self._keys.get(digest):
+                raise ConfigError(f'keys: "{entry.name}" and "{known.name}" are the same key')
+            self._keys[digest] = Key(entry.name, digest[:ID_LENGTH])
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def authenticate(self, secret: str) -> Key:
+        """Return the key that `secret` is.
+
+        Raises:
+            ClientFault: it is none of ours.
+        """
+        digest = digest_of(self._pepper, secret)
+        for known, key in self._keys.items() if len(self._keys) == 1 else self._found(digest):
+            if hmac.compare_digest(known, digest):
+                return key
+        raise _unknown(secret)
+
+    def _found(self, digest: str) -> Iterable[tuple[str, Key]]:
+        key = self._keys.get(digest)
+        return [(digest, key)] if key else []
+
+
+def generate(randbelow: Callable[[int], int]) -> Secret:
+    """Return a new key. `randbelow(n)` returns a random number below n, such as `secrets.randbelow`."""
+    body = "".join(ALPHABET[randbelow(len(ALPHABET))] for _ in range(ID_LENGTH + SECRET_LENGTH))
+    return Secret(f"{PREFIX}{body}{_checksum(body)}")
+
+
+def id_of(key: Secret) -> str:
+    """Return the part of a generated key that may be shown."""
+    return key.reveal()[len(PREFIX) : len(PREFIX) + ID_LENGTH]
+
+
+def well_formed(text: str) -> bool:
+    """Whether `text` has the form of a generated key and its checksum is right."""
+    body = text[len(PREFIX) : -CHECKSUM_LENGTH]
+    return text.startswith(PREFIX) and len(body) == ID_LENGTH + SECRET_LENGTH and text.endswith(_checksum(body))
+
+
+def digest_of(pepper: bytes, secret: str) -> str:
+    """Return the hexadecimal keyed hash of a key."""
+    return hmac.digest(pepper, secret.encode("utf-8", "surrogateescape"), hashlib.sha256).hex()
+
+
+def issue(file: KeyFile, pepper: bytes, name: str, randbelow: Callable[[int], int], created: int) -> Secret:
+    """Make a key, store its hash, and return it: the only time that anybody sees it.
+
+    Raises:
+        ConfigError: the file cannot be read or written.
+    """
+    key = generate(randbelow)
+    file.save((*file.load(), KeyRecord(id_of(key), name, digest_of(pepper, key.reveal()), created)))
+    return key
+
+
+def first_key(file: KeyFile, pepper: bytes, randbelow: Callable[[int], int], created: int) -> Secret | None:
+    """Make the first key, if there is none yet.
+
+    Raises:
+        ConfigError: the file cannot be read or written.
+    """
+    return None if file.load() else issue(file, pepper, FIRST_KEY_NAME, randbelow, created)
+
+
+def _checksum(body: str) -> str:
+    number = zlib.crc32(body.encode())
+    digits: list[str] = []
+    for _ in range(CHECKSUM_LENGTH):
+        number, digit = divmod(number, len(ALPHABET))
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def _unknown(secret: str) -> ClientFault:
+    if not secret.startswith(PREFIX):
+        message = "This key was not issued by this gateway; its own keys begin with pen_ or stand in its configuration."
+    elif not well_formed(secret):
+        message = "The key is incomplete or mistyped: its checksum is wrong."
+    else:
+        message = "This key is not known to this gateway, or was revoked."
+    return ClientFault(ErrorInfo("unauthenticated", message, code="invalid_api_key"))

@@ -1,0 +1,146 @@
+"""The configuration: one TOML file and the environment, read once at start.
+
+    config = load(path, os.environ)
+    catalog = config.catalog(os.environ, simulator)
+
+With no file everything has a default: providers are those whose keys stand in the environment. Every mistake is a
+ConfigError of one line that begins with the file and the path in it.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+from msgspec import Meta, Struct
+
+from penstock.accounts.keys import StaticKey
+from penstock.core.errors import ConfigError
+from penstock.protocols.registry import PROTOCOLS
+from penstock.upstreams.catalog import Catalog
+from penstock.upstreams.providers import build_catalog
+from penstock.upstreams.settings import AliasSettings, ProviderSettings, convert, did_you_mean, quoted, read_provider
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_SECTIONS = ("server", "keys", "providers", "models")
+
+T = TypeVar("T")
+
+
+class ServerSettings(Struct, frozen=True):
+    """Where to listen. Port 0 takes any free one."""
+
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+
+
+class Config(Struct, frozen=True):
+    """The whole configuration. `source` is the file it came from, for messages."""
+
+    source: str = "environment"
+    server: ServerSettings = ServerSettings()
+    keys: tuple[StaticKey, ...] = ()
+    providers: dict[str, ProviderSettings] = {}
+    models: dict[str, AliasSettings] = {}
+
+    def catalog(self, environ: Mapping[str, str], simulator: str | None = None) -> Catalog:
+        """Return the catalog of providers; `simulator` is the address of the gateway's own simulator.
+
+        Raises:
+            ConfigError: a provider or an alias cannot be used.
+        """
+        try:
+            return build_catalog(self.providers, self.models, environ, PROTOCOLS, simulator)
+        except ConfigError as error:
+            raise ConfigError(f"{self.source}: {error}") from None
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """Return the configuration in a file.
+
+    Raises:
+        ConfigError: it cannot be read or used.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8: byte {error.start} cannot be decoded") from None
+    return parse(text, environ, path.name)
+
+
+def parse(text: str, environ: Mapping[str, str], source: str = "penstock.toml") -> Config:
+    """Return the configuration that a TOML text holds. `environ` is what `${VAR}` is taken from.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    try:
+        return _read(_substituted(tomllib.loads(text), environ, ""), source)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not TOML: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def _read(raw: dict[str, Any], source: str) -> Config:
+    for section in raw:
+        if section not in _SECTIONS:
+            raise ConfigError(f"{quoted(section)}: unknown section{did_you_mean(section, _SECTIONS)}")
+    return Config(
+        source=source,
+        server=convert(raw.get("server", {}), ServerSettings, "server"),
+        keys=_keys(raw.get("keys", [])),
+        providers={
+            name: read_provider(table, ProviderSettings, f"providers.{quoted(name)}")
+            for name, table in _table(raw, "providers").items()
+        },
+        models={
+            name: convert(table, AliasSettings, f"models.{quoted(name)}")
+            for name, table in _table(raw, "models").items()
+        },
+    )
+
+
+def _keys(raw: object) -> tuple[StaticKey, ...]:
+    if not isinstance(raw, list):
+        raise ConfigError("keys: expected tables, each begun with [[keys]]")
+    keys: dict[str, StaticKey] = {}
+    for index, entry in enumerate(cast("list[object]", raw)):
+        key = convert(entry, StaticKey, f"keys[{index}]")
+        if key.name in keys:
+            raise ConfigError(f'keys[{index}].name: "{key.name}" is already the name of another key')
+        if not re.fullmatch("[!-~]{8,}", key.key.reveal()):
+            raise ConfigError(f"keys[{index}].key: a key is at least 8 visible ASCII characters")
+        keys[key.name] = key
+    return tuple(keys.values())
+
+
+def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    table = raw.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name}: expected tables, each begun with [{name}.<name>]")
+    return cast("dict[str, Any]", table)
+
+
+def _substituted(value: T, environ: Mapping[str, str], path: str) -> T:
+    """Return a TOML value with every `${VAR}` in its strings replaced."""
+
+    def variable(match: re.Match[str]) -> str:
+        text = environ.get(match[1], "")
+        if not text:
+            raise ConfigError(f"{path}: the environment variable {match[1] or '${}'} is not set")
+        return text
+
+    result: object = value
+    if isinstance(value, str):
+        result = _VARIABLE.sub(variable, value)
+    elif isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        result = {key: _substituted(item, environ, f"{path}.{quoted(key)}".lstrip(".")) for key, item in table.items()}
+    elif isinstance(value, list):
+        items = cast("list[object]", value)
+        result = [_substituted(item, environ, f"{path}[{index}]") for index, item in enumerate(items)]
+    return cast("T", result)

@@ -1,0 +1,108 @@
+"""Keys on disk: one JSON file of hashes, and the pepper they were hashed with, in the data directory.
+
+Both files are readable by their owner only and are written whole or not at all. A file that cannot be understood is
+an error: to go on without it would lock everybody out, and to rewrite it would make that final.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from penstock.core.errors import ConfigError
+
+PEPPER_SIZE = 32
+"""Bytes; as many as SHA-256 puts out."""
+
+
+class KeyRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """One key. `digest` is the hexadecimal keyed hash of it, `created` Unix time in seconds."""
+
+    id: str
+    name: str
+    digest: str
+    created: int
+
+
+class _Content(Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    keys: tuple[KeyRecord, ...]
+
+
+class KeyFile:
+    """The two files. The directory is made when something is first written."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._keys = directory / "keys.json"
+        self._pepper = directory / "pepper"
+
+    def pepper(self, random_bytes: Callable[[int], bytes]) -> bytes:
+        """Return the pepper; made of `random_bytes` at the first call ever.
+
+        Raises:
+            ConfigError: the file is damaged, or cannot be read or written.
+        """
+        stored = self._read(self._pepper)
+        if stored is None:
+            self._write(self._pepper, random_bytes(PEPPER_SIZE), os.link)
+            stored = self._read(self._pepper) or b""
+        if len(stored) != PEPPER_SIZE:
+            raise ConfigError(f"{self._pepper}: damaged; restore it, or remove it and keys.json to begin with new keys")
+        return stored
+
+    def load(self) -> tuple[KeyRecord, ...]:
+        """Return all keys.
+
+        Raises:
+            ConfigError: the file is damaged or cannot be read.
+        """
+        stored = self._read(self._keys)
+        if stored is None:
+            return ()
+        try:
+            content = msgspec.json.decode(stored, type=_Content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{self._keys}: damaged ({error}); restore it, or remove it to begin with new keys"
+            ) from None
+        if content.version != 1:
+            raise ConfigError(f"{self._keys}: written by another version of Penstock (format {content.version})")
+        return content.keys
+
+    def save(self, keys: Sequence[KeyRecord]) -> None:
+        """Replace all keys.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        content = msgspec.json.format(msgspec.json.encode(_Content(1, tuple(keys))), indent=2)
+        self._write(self._keys, content + b"\n", os.replace)
+
+    def _read(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+
+    def _write(self, path: Path, content: bytes, put: Callable[[Path, Path], None]) -> None:
+        """Write a file beside `path` and put it there: `os.replace` to win, `os.link` to let the first one win."""
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.unlink(missing_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            put(fresh, path)
+        except FileExistsError:
+            pass  # another process was first, with a pepper as good as ours
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+        finally:
+            fresh.unlink(missing_ok=True)

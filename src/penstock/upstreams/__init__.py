@@ -1,0 +1,1 @@
+"""Providers: what is known about them, and the transport to them."""

@@ -1,0 +1,139 @@
+"""The providers that can be called, and what a public model name means.
+
+A public name is `provider/model`, split at its first slash, or an alias from the config. Any model of a provider can
+be asked for, listed or not, unless the provider is closed: new models work on the day they appear.
+"""
+
+import difflib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from penstock.core.errors import ClientFault, ErrorInfo
+from penstock.core.secret import Secret
+from penstock.protocols.base import ModelFacts, Target
+from penstock.upstreams.settings import AuthStyle, Relay
+
+
+class Provider(Struct, frozen=True):
+    """A provider that can be called.
+
+    Attributes:
+        protocol: name of its wire protocol.
+        base_url: without a slash at the end.
+        headers: what to send besides the credential, names in lower case.
+        models: well-known model names; all that exist, if it is `closed`.
+        facts: facts about models, by a glob of their names; the first that matches counts.
+    """
+
+    name: str
+    title: str
+    protocol: str
+    base_url: str
+    credential: Secret | None = None
+    auth: AuthStyle = "bearer"
+    headers: Mapping[str, Secret] = {}
+    quirks: frozenset[str] = frozenset()
+    models: tuple[str, ...] = ()
+    closed: bool = False
+    facts: tuple[tuple[str, ModelFacts], ...] = ()
+    relay: Relay = "passthrough"
+
+    def facts_of(self, model: str) -> ModelFacts:
+        """Return what is known about one of its models."""
+        return next((facts for glob, facts in self.facts if fnmatchcase(model, glob)), ModelFacts())
+
+
+class Route(Struct, frozen=True):
+    """What a public model name means: `model` as the client said it, and the target that serves it."""
+
+    model: str
+    provider: Provider
+    target: Target
+
+
+class Listing(Struct, frozen=True):
+    """One line of the list of models: a public name and the provider that serves it."""
+
+    name: str
+    provider: Provider
+
+
+class Catalog:
+    """All providers, aliases and names.
+
+    Args:
+        providers: those that can be called.
+        aliases: public name -> `provider/model` of a provider in `providers`.
+        disabled: providers that are known but not set up -> what to do about it.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        aliases: Mapping[str, str] | None = None,
+        disabled: Mapping[str, str] | None = None,
+    ) -> None:
+        self.providers = providers
+        self.aliases = aliases or {}
+        self.disabled = disabled or {}
+        aliased = [
+            Listing(alias, providers[target.partition("/")[0]]) for alias, target in sorted(self.aliases.items())
+        ]
+        listed = [
+            Listing(f"{provider.name}/{model}", provider)
+            for provider in providers.values()
+            for model in provider.models
+            if f"{provider.name}/{model}" not in self.aliases
+        ]
+        self._listings = (*aliased, *listed)
+
+    def models(self) -> tuple[Listing, ...]:
+        """Return the well-known public names, aliases first."""
+        return self._listings
+
+    def find(self, model: str) -> Listing:
+        """Return the listing of one public name, well-known or not.
+
+        Raises:
+            ClientFault: no provider serves it.
+        """
+        return Listing(model, self.resolve(model).provider)
+
+    def resolve(self, model: str) -> Route:
+        """Return what a public name means.
+
+        Raises:
+            ClientFault: no provider serves it; the message says what comes nearest, or how to set the provider up.
+        """
+        name, slash, upstream_model = self.aliases.get(model, model).partition("/")
+        provider = self.providers.get(name)
+        if provider is None and slash and name in self.disabled:
+            raise _not_found(f'The provider "{name}" is not set up on this gateway: {self.disabled[name]}.')
+        if provider is None or not upstream_model or (provider.closed and upstream_model not in provider.models):
+            raise _not_found(self._unknown(model))
+        target = Target(name, upstream_model, provider.facts_of(upstream_model), provider.quirks)
+        return Route(model, provider, target)
+
+    def _unknown(self, model: str) -> str:
+        name, slash, rest = model.partition("/")
+        shown = model if len(model) <= 100 else f"{model[:100]}..."
+        known = [listing.name for listing in self._listings]
+        bare = [public for public in known if public.partition("/")[2] == model]
+        near = bare or difflib.get_close_matches(model, known, n=3)
+        if slash and rest and name not in self.providers and not near:
+            providers = difflib.get_close_matches(name, [*self.providers, *self.disabled], n=1)
+            near = [f"{providers[0]}/{rest}"] if providers else []
+        hint = " Models are named provider/model." if not slash else ""
+        return f'There is no model "{shown}".{hint}{_suggestion(near, known)}'
+
+
+def _suggestion(near: list[str], known: list[str]) -> str:
+    if near:
+        return f" Did you mean {' or '.join(near)}?"
+    return f" For example: {', '.join(known[:3])}; GET /v1/models has them all." if known else ""
+
+
+def _not_found(message: str) -> ClientFault:
+    return ClientFault(ErrorInfo("model_not_found", message, param="model", code="model_not_found"))

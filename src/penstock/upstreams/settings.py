@@ -1,0 +1,160 @@
+"""What can be said about a provider, in `providers.toml` and in a user's config, and how TOML becomes it.
+
+Every mistake is a ConfigError of one line: the path of the value, what is wrong with it, and for a name that nobody
+knows the nearest one that is known.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from penstock.core.errors import ConfigError
+from penstock.core.secret import Secret
+from penstock.protocols.base import ModelFacts
+
+AuthStyle = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "none"]
+
+Quirk = Literal[
+    "max-completion-tokens",  # rejects max_tokens
+    "reasoning-content-back",  # wants the reasoning of earlier turns back as reasoning_content
+    "no-stream-options",  # rejects stream_options
+]
+
+Relay = Literal[
+    "passthrough",  # same protocol on both sides: the provider's bytes are the client's
+    "normalise",  # decode and encode even then: for servers whose streams confuse strict clients
+]
+
+T = TypeVar("T")
+
+_ERROR = re.compile(r"^(.*?)(?: - at `\$\.?(.*?)`)?$", re.DOTALL)
+
+
+class ProviderRow(Struct, frozen=True):
+    """One provider as the gateway knows it.
+
+    Attributes:
+        title: for people.
+        protocol: name of the wire protocol.
+        base_url: what the protocol's own SDK would be given. `<resource>` in it stands for a name that only the operator
+            knows, `<simulator>` for the address of the gateway's own simulator.
+        api_key_env: environment variables that may hold the credential; the first that is set is used.
+        base_url_env: an environment variable that may hold the address; what it leaves out, `base_url` completes.
+        auth: how the credential is sent; None means as usual for the protocol.
+        local: a server without a key, which is there only if somebody says so.
+        models: well-known model names.
+        closed: whether no other models exist.
+        facts: facts about models, by a glob of their names; the first that matches counts.
+    """
+
+    title: str
+    protocol: str
+    base_url: str
+    api_key_env: tuple[str, ...] = ()
+    base_url_env: str = ""
+    auth: AuthStyle | None = None
+    local: bool = False
+    quirks: tuple[Quirk, ...] = ()
+    models: tuple[str, ...] = ()
+    closed: bool = False
+    facts: dict[str, ModelFacts] = {}
+
+
+class ProviderSettings(Struct, frozen=True):
+    """What a user says about a provider, known or their own. What is None is left as the row has it.
+
+    Attributes:
+        relay: what to do where client and provider speak the same protocol.
+    """
+
+    title: str | None = None
+    protocol: str | None = None
+    base_url: str | None = None
+    api_key: Secret | None = None
+    auth: AuthStyle | None = None
+    headers: dict[str, Secret] = {}
+    quirks: tuple[Quirk, ...] | None = None
+    models: tuple[str, ...] | None = None
+    facts: dict[str, ModelFacts] = {}
+    relay: Relay = "passthrough"
+
+
+class AliasSettings(Struct, frozen=True):
+    """Another name for a model; `target` is the model's `provider/name`."""
+
+    target: str
+
+
+def read_provider(raw: object, type_: type[T], path: str) -> T:
+    """Return a ProviderRow or ProviderSettings from its TOML table.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    for glob, entry in _entries(_entries(raw).get("facts")).items():
+        convert(entry, ModelFacts, f"{path}.facts.{quoted(glob)}")
+    return convert(raw, type_, path)
+
+
+def convert(raw: object, type_: type[T], path: str) -> T:
+    """Return a Struct from the TOML table that stands at `path`.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    fields = get_type_hints(type_)
+    for key in _entries(raw):
+        if key not in fields:
+            raise ConfigError(f"{path}.{quoted(key)}: unknown key{did_you_mean(key, fields)}")
+    try:
+        return msgspec.convert(raw, type_, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        match = _ERROR.match(str(error))
+        message, inner = (match.group(1), match.group(2) or "") if match else (str(error), "")
+        raise ConfigError(f"{path}{_joint(inner)}: {_explained(message, inner, fields)}") from None
+
+
+def quoted(key: str) -> str:
+    """Return a TOML key as it is written in a path: bare if it can be."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else f'"{key}"'
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` with the nearest known name, or nothing if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def _entries(raw: object) -> dict[str, object]:
+    return cast("dict[str, object]", raw) if isinstance(raw, dict) else {}
+
+
+def _secret(type_: type, value: object) -> object:
+    if type_ is Secret and isinstance(value, str):
+        return Secret(value)
+    raise msgspec.ValidationError(f"Expected `str`, got `{type(value).__name__}`")
+
+
+def _joint(inner: str) -> str:
+    return f".{inner}" if inner and not inner.startswith("[") else inner
+
+
+def _explained(message: str, inner: str, fields: dict[str, Any]) -> str:
+    """Reword msgspec's message; where a word is not one of a closed list, give the list."""
+    if match := re.match(r"Invalid enum value '(.*)'", message):
+        choices = _choices(fields.get(re.split(r"[.\[]", inner)[0]))
+        return f'unknown word "{match.group(1)}"{did_you_mean(match.group(1), choices)} Known: {", ".join(choices)}.'
+    if match := re.match(r"Object missing required field `(.*)`", message):
+        return f"{match.group(1)} is missing"
+    message = message.replace("`", "")
+    return message[:1].lower() + message[1:]
+
+
+def _choices(annotation: object) -> list[str]:
+    if isinstance(annotation, str):
+        return [annotation]
+    return [choice for argument in get_args(annotation) for choice in _choices(argument)]

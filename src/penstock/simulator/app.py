@@ -1,0 +1,195 @@
+"""The simulator as an HTTP server: a provider of every protocol whose models are scripts and need no key.
+
+    POST /v1/chat/completions                                   openai-chat
+    POST /v1/messages                                           anthropic
+    POST /{v1,v1beta,v1alpha}/models/{model}:generateContent    gemini, and :streamGenerateContent
+    GET  /{v1,v1beta,v1alpha}/models                            in the shape of the caller's protocol
+    GET  /simulator/calls                                       what was served; DELETE forgets it
+
+It reads requests and writes answers with the gateway's own codecs, turned around. Its signatures are bare, as a
+provider's are: it is the origin.
+"""
+
+import asyncio
+import difflib
+import secrets
+import time
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from penstock.core.answer import fold
+from penstock.core.errors import ClientFault, ErrorInfo
+from penstock.core.estimate import input_tokens
+from penstock.core.events import Sealed
+from penstock.core.request import Ask
+from penstock.protocols.base import Inbound, PathTarget, Reply, WireProtocol
+from penstock.protocols.registry import PROTOCOLS
+from penstock.simulator import seals
+from penstock.simulator.calls import Call, CallLog
+from penstock.simulator.listing import gemini_model_list, model_list
+from penstock.simulator.performance import Performance, call_headers, send_stream, send_whole
+from penstock.simulator.scripts import MODELS, Model, SealPlace, perform
+from penstock.simulator.settings import HEADER, Settings, parse_settings, split_model
+from penstock.wire.payload import encode
+
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes of a request body: twice what the gateway takes, so that it is never the simulator that refuses."""
+
+_JSON = "application/json"
+_SEAL_PLACES: dict[str, SealPlace] = {"gemini": "beside"}
+_CONVERSATION = {"gemini": "contents"}
+
+
+class Simulator:
+    """The handlers, and what they share: the default settings and the log of calls."""
+
+    def __init__(self, defaults: Settings) -> None:
+        self._defaults = defaults
+        self._log = CallLog()
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """Answer a Chat Completions call."""
+        return await self._answer(request, PROTOCOLS["openai-chat"], None)
+
+    async def messages(self, request: web.Request) -> web.StreamResponse:
+        """Answer a Messages call."""
+        return await self._answer(request, PROTOCOLS["anthropic"], None)
+
+    async def contents(self, request: web.Request) -> web.StreamResponse:
+        """Answer a generateContent or streamGenerateContent call."""
+        stream = request.match_info["verb"] == "streamGenerateContent"
+        array = stream and request.query.get("alt") != "sse"
+        target = PathTarget(request.match_info["model"], stream, array)
+        return await self._answer(request, PROTOCOLS["gemini"], target)
+
+    async def models(self, request: web.Request) -> web.Response:
+        """List the models."""
+        if request.match_info["version"] != "v1":
+            return _json(gemini_model_list())
+        return _json(model_list({name.lower(): value for name, value in request.headers.items()}))
+
+    async def calls(self, request: web.Request) -> web.Response:
+        """Show the log of calls; forget it first if the method is DELETE."""
+        if request.method == "DELETE":
+            self._log.clear()
+        return _json(self._log.report())
+
+    async def nowhere(self, request: web.Request) -> web.Response:
+        """Answer all other paths."""
+        info = ErrorInfo("not_found", f"The simulator has nothing at {request.method} {request.path[:200]}.")
+        status, body = PROTOCOLS["openai-chat"].write_error(info, secrets.token_hex(12))
+        return web.Response(status=status, body=body, content_type=_JSON)
+
+    async def _answer(
+        self, request: web.Request, protocol: WireProtocol, target: PathTarget | None
+    ) -> web.StreamResponse:
+        """Serve one call from its first byte to its last, and log how it ended."""
+        began = time.monotonic()
+        call = Call(secrets.token_hex(12), protocol.name)
+        self._log.begin(call)
+        try:
+            return await self._serve(request, protocol, target, call)
+        except ClientFault as fault:
+            call.ended = "refused"
+            return _error(protocol, fault.info, call, target)
+        except (asyncio.CancelledError, ConnectionError):
+            if call.ended == "running":
+                call.ended = "client_closed"
+            raise
+        finally:
+            self._log.end(call, time.monotonic() - began)
+
+    async def _serve(
+        self, request: web.Request, protocol: WireProtocol, target: PathTarget | None, call: Call
+    ) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        inbound = protocol.open_request(await _body(request), target, headers)
+        call.model, call.stream = inbound.model, inbound.stream
+        model, settings = self._cast(inbound)
+        ask = protocol.read_request(inbound)
+        call.seals = seals.verify(ask.turns, _CONVERSATION.get(protocol.name, "messages"))
+        if settings.fault in {"error-before", "error-200"} or (settings.fault == "error-mid" and not inbound.stream):
+            await asyncio.sleep(settings.ttft)
+            return _wanted_error(protocol, settings, call, target)
+        events = perform(model, ask, settings, call.id, _SEAL_PLACES.get(protocol.name, "reasoning"))
+        call.usage = fold(events).usage
+        performance = Performance(protocol, events, _reply(inbound, ask, call), settings, call)
+        send = send_stream if inbound.stream else send_whole
+        return await send(request, performance)
+
+    def _cast(self, inbound: Inbound) -> tuple[Model, Settings]:
+        """Return the model to play and the settings of this request."""
+        name, suffix = split_model(inbound.model)
+        settings = parse_settings(suffix, self._defaults, "model")
+        settings = parse_settings(inbound.headers.get(HEADER, ""), settings, HEADER)
+        if name not in MODELS:
+            near = difflib.get_close_matches(name, MODELS, n=1) or list(MODELS)
+            message = f"The simulator has no model {name[:80]!r}; try {', '.join(near)}."
+            raise ClientFault(ErrorInfo("model_not_found", message, param="model"))
+        return MODELS[name], settings
+
+
+def make_app(defaults: Settings | None = None) -> web.Application:
+    """Return the application; `defaults` are the settings of requests that say nothing else."""
+    simulator = Simulator(defaults or Settings())
+    app = web.Application(client_max_size=MAX_BODY)
+    models = "/{version:v1|v1beta|v1alpha}/models"
+    app.router.add_post("/v1/chat/completions", simulator.chat)
+    app.router.add_post("/v1/messages", simulator.messages)
+    app.router.add_post(models + "/{model:.+}:{verb:generateContent|streamGenerateContent}", simulator.contents)
+    app.router.add_get(models, simulator.models)
+    app.router.add_get("/simulator/calls", simulator.calls)
+    app.router.add_delete("/simulator/calls", simulator.calls)
+    app.router.add_route("*", "/{path:.*}", simulator.nowhere)
+    return app
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise ClientFault(ErrorInfo("too_large", f"The body exceeds {MAX_BODY} bytes.")) from None
+
+
+def _reply(inbound: Inbound, ask: Ask, call: Call) -> Reply:
+    return Reply(
+        token=call.id,
+        model=inbound.model,
+        created=int(time.time()),
+        include_usage=inbound.include_usage,
+        array=inbound.array,
+        input_estimate=input_tokens(ask),
+        seal=_bare,
+    )
+
+
+def _bare(sealed: Sealed) -> str:
+    return sealed.data
+
+
+def _wanted_error(
+    protocol: WireProtocol, settings: Settings, call: Call, target: PathTarget | None
+) -> web.StreamResponse:
+    """Return the error that the settings ask for, in the words that the protocol has for its status."""
+    call.ended = "fault"
+    wanted = 502 if settings.fault == "error-mid" else settings.status
+    kind = protocol.read_error(wanted, b"").kind
+    message = f"The simulator was asked to fail with status {wanted}."
+    response = _error(protocol, ErrorInfo(kind, message, retry_after=settings.retry_after), call, target)
+    response.set_status(200 if settings.fault == "error-200" else wanted)
+    return response
+
+
+def _error(protocol: WireProtocol, info: ErrorInfo, call: Call, target: PathTarget | None) -> web.Response:
+    status, body = protocol.write_error(replace(info, retry_after=None), call.id)
+    if target is not None and target.array:
+        body = b"[" + body + b"]"
+    headers = call_headers(call)
+    if info.retry_after is not None:
+        headers["retry-after"] = f"{info.retry_after:g}"
+    return web.Response(status=status, body=body, content_type=_JSON, headers=headers)
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=encode(value), content_type=_JSON)

@@ -40,6 +40,10 @@ class Provider(Struct, frozen=True):
     facts: tuple[tuple[str, ModelFacts], ...] = ()
     relay: Relay = "passthrough"
 
+    def has(self, model: str) -> bool:
+        """Whether a model may be asked for. What follows an `@` is a setting or a version, not part of the name."""
+        return not self.closed or model.partition("@")[0] in self.models
+
     def facts_of(self, model: str) -> ModelFacts:
         """Return what is known about one of its models."""
         return next((facts for glob, facts in self.facts if fnmatchcase(model, glob)), ModelFacts())
@@ -111,7 +115,7 @@ class Catalog:
         provider = self.providers.get(name)
         if provider is None and slash and name in self.disabled:
             raise _not_found(f'The provider "{name}" is not set up on this gateway: {self.disabled[name]}.')
-        if provider is None or not upstream_model or (provider.closed and upstream_model not in provider.models):
+        if provider is None or not upstream_model or not provider.has(upstream_model):
             raise _not_found(self._unknown(model))
         target = Target(name, upstream_model, provider.facts_of(upstream_model), provider.quirks)
         return Route(model, provider, target)

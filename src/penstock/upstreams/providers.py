@@ -219,7 +219,7 @@ def _target(alias: str, target: str, providers: Mapping[str, Provider], disabled
     if name not in providers:
         raise ConfigError(f'{path}: unknown provider "{name}"{did_you_mean(name, [*providers, *disabled])}')
     provider = providers[name]
-    if provider.closed and model not in provider.models:
+    if not provider.has(model):
         raise ConfigError(f'{path}: "{name}" has no model "{model}"{did_you_mean(model, provider.models)}')
     return target
 

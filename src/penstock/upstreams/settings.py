@@ -40,8 +40,8 @@ class ProviderRow(Struct, frozen=True):
     Attributes:
         title: for people.
         protocol: name of the wire protocol.
-        base_url: what the protocol's own SDK would be given. `<resource>` in it stands for a name that only the operator
-            knows, `<simulator>` for the address of the gateway's own simulator.
+        base_url: what the protocol's own SDK would be given. `<resource>` in it stands for a name that only the
+            operator knows, `<simulator>` for the address of the gateway's own simulator.
         api_key_env: environment variables that may hold the credential; the first that is set is used.
         base_url_env: an environment variable that may hold the address; what it leaves out, `base_url` completes.
         auth: how the credential is sent; None means as usual for the protocol.

@@ -117,6 +117,11 @@ class Assembler:
             if self._waiting:
                 self._advance()
 
+    def complete(self, key: Hashable) -> bool:
+        """Whether the tool call `key` began and takes no more arguments."""
+        part = self._find(key)
+        return key in self._closed or (part is not None and part.complete())
+
     def end(self, key: Hashable) -> None:
         """Report that the part `key` is complete."""
         part = self._find(key)

@@ -1,0 +1,90 @@
+"""Which tool call a fragment belongs to. Servers number calls in many ways (section 10 of the protocol reference).
+
+- No index: the call with this id, else a new one where a name arrives, else the last.
+- A known index with another id and a name: a new call. Some servers number all calls 0.
+- A name or id that is said again with every fragment is the same call, as long as its arguments are incomplete.
+"""
+
+from penstock.core.assembly import Assembler
+from penstock.protocols.openai_chat import wire
+from penstock.wire import payload
+
+
+class _Call:
+    """One call: `id` and `name` as the server gave them so far."""
+
+    __slots__ = ("held", "id", "key", "name")
+
+    def __init__(self, key: int, id: str) -> None:  # noqa: A002
+        self.key = key
+        self.id = id
+        self.name = ""
+        self.held: list[str] = []  # arguments that came before the name
+
+
+class ToolCalls:
+    """The tool calls of one answer, reported to its assembler."""
+
+    __slots__ = ("_assembler", "_by_id", "_by_index", "_count", "_ids", "_last", "_origin", "_token")
+
+    def __init__(self, assembler: Assembler, origin: str, token: str) -> None:
+        self._assembler = assembler
+        self._origin = origin
+        self._token = token
+        self._by_index: dict[int, _Call] = {}  # the latest with that index
+        self._by_id: dict[tuple[int | None, str], _Call] = {}
+        self._last: _Call | None = None
+        self._ids: set[str] = set()
+        self._count = 0
+
+    def read(self, fragment: wire.ToolCallDelta) -> None:
+        """Report one fragment."""
+        function = fragment.function or wire.FunctionDelta()
+        id, name = fragment.id or "", function.name or ""  # noqa: A001
+        call = self._find(fragment.index, id, name) or self._new(fragment.index, id)
+        self._last = call
+        if name and not call.name:
+            self._begin(call, name, fragment)
+        arguments = function.arguments
+        if isinstance(arguments, dict):
+            arguments = payload.encode(arguments).decode()
+        if not arguments:
+            return
+        if call.name:
+            self._assembler.arguments(call.key, arguments)
+        else:
+            call.held.append(arguments)
+
+    def _find(self, index: int | None, id: str, name: str) -> _Call | None:  # noqa: A002
+        if id and (index, id) in self._by_id:
+            return self._by_id[index, id]
+        call = self._last if index is None else self._by_index.get(index)
+        if call is None or not name or not call.name:
+            return call
+        if id and call.id:
+            return None
+        repeated = name == call.name and not self._assembler.complete(call.key)
+        return call if repeated else None
+
+    def _new(self, index: int | None, id: str) -> _Call:  # noqa: A002
+        call = _Call(self._count, id)
+        self._count += 1
+        if index is not None:
+            self._by_index[index] = call
+        if id:
+            self._by_id[index, id] = call
+            self._by_id.setdefault((None, id), call)
+        return call
+
+    def _begin(self, call: _Call, name: str, fragment: wire.ToolCallDelta) -> None:
+        call.name = name
+        call.id = call.id or fragment.id or ""
+        public = call.id
+        if not public or public in self._ids:  # ids must tell calls apart, whatever the server thinks
+            public = f"call_{self._token}_{call.key}"
+        self._ids.add(public)
+        if fragment.extra_content:
+            self._assembler.seal_beside(self._origin, payload.encode(fragment.extra_content).decode(), "tool_call")
+        self._assembler.tool(call.key, public, name)
+        for arguments in call.held:
+            self._assembler.arguments(call.key, arguments)

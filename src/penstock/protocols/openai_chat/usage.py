@@ -1,0 +1,75 @@
+"""Usage as Chat Completions spells it (section 8.6 of the protocol reference)."""
+
+from typing import Any
+
+from penstock.core.usage import Usage
+from penstock.protocols.openai_chat import wire
+
+
+class Counters:
+    """The raw counters of one answer: the latest value of each that was given. Nothing is ever summed."""
+
+    __slots__ = ("_cached", "_completion", "_prompt", "_reasoning", "_total", "_written")
+
+    def __init__(self) -> None:
+        self._prompt: int | None = None
+        self._cached: int | None = None
+        self._written: int | None = None
+        self._completion: int | None = None
+        self._reasoning: int | None = None
+        self._total: int | None = None
+
+    def merge(self, usage: wire.Usage) -> Usage:
+        """Take in the counters that `usage` gives, and return all that is known, made disjoint."""
+        inputs = usage.prompt_tokens_details or wire.InputDetails()
+        outputs = usage.completion_tokens_details or wire.OutputDetails()
+        cached = (inputs.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens)
+        self._cached = next((count for count in cached if count is not None), self._cached)
+        self._prompt = _latest(usage.prompt_tokens, self._prompt)
+        self._written = _latest(inputs.cache_write_tokens, self._written)
+        self._completion = _latest(usage.completion_tokens, self._completion)
+        self._reasoning = _latest(outputs.reasoning_tokens, self._reasoning)
+        self._total = _latest(usage.total_tokens, self._total)
+        return self._disjoint()
+
+    def _disjoint(self) -> Usage:
+        uncached = None
+        if self._prompt is not None:
+            uncached = max(0, self._prompt - (self._cached or 0) - (self._written or 0))
+        return Usage(
+            uncached=uncached,
+            cache_read=self._cached,
+            cache_write=self._written,
+            output=self._output(),
+            reasoning=self._reasoning,
+        )
+
+    def _output(self) -> int | None:
+        """Return all output. Servers that count reasoning beside the completion show it in their total."""
+        if self._completion is None or not self._reasoning:
+            return self._completion
+        beside = (self._prompt or 0) + self._completion + self._reasoning
+        return self._completion + self._reasoning if self._total == beside else self._completion
+
+
+def spell(usage: Usage) -> dict[str, Any]:
+    """Return the usage object; counters that nobody gave are left out, or 0 where the protocol demands them."""
+    spelled: dict[str, Any] = {
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output or 0,
+        "total_tokens": usage.total,
+    }
+    details: dict[str, int] = {}
+    if usage.cache_read is not None:
+        details["cached_tokens"] = usage.cache_read
+    if usage.cache_write is not None or usage.cache_write_1h is not None:
+        details["cache_write_tokens"] = usage.cache_written
+    if details:
+        spelled["prompt_tokens_details"] = details
+    if usage.reasoning is not None:
+        spelled["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return spelled
+
+
+def _latest(given: int | None, known: int | None) -> int | None:
+    return known if given is None else given

@@ -7,8 +7,9 @@ JSON array that grows. The first byte tells them apart: no event stream begins w
 import re
 from typing import Literal
 
-from penstock.wire.sse import MAX_FRAME, Frame, SseReader, too_large
+from penstock.wire.sse import BOM, MAX_FRAME, Frame, SseReader, too_large
 
+_BLANK = b" \t\r\n"
 _STRUCTURE = re.compile(rb'["\\{}\[\]]')
 
 
@@ -80,12 +81,12 @@ class JsonReader:
 class FrameReader:
     """Reader that finds out by itself what the body is. `kind` is None until the first byte that is not blank."""
 
-    __slots__ = ("_blank", "_limit", "_reader", "kind")
+    __slots__ = ("_head", "_limit", "_reader", "kind")
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
         self._limit = limit
         self._reader: SseReader | JsonReader | None = None
-        self._blank = b""
+        self._head = b""  # what may be the beginning of a byte order mark
         self.kind: Literal["sse", "json"] | None = None
 
     @property
@@ -101,8 +102,9 @@ class FrameReader:
         """
         if self._reader is not None:
             return self._reader.feed(chunk)
-        text = chunk.lstrip(b" \t\r\n")
-        if not text:
+        text = (self._head + chunk).lstrip(_BLANK).removeprefix(BOM).lstrip(_BLANK)
+        if BOM.startswith(text):
+            self._head = text
             return []
         self.kind = "json" if text[0] in b"{[" else "sse"
         self._reader = JsonReader(self._limit) if self.kind == "json" else SseReader(self._limit)

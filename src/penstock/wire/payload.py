@@ -97,8 +97,8 @@ class ProviderDecoder(Generic[T]):
     """Typed decoding of what a provider sent: the fast way, or else the lenient one (pitfall 19)."""
 
     def __init__(self, type_: type[T]) -> None:
-        self._type = type_
         self.fast = msgspec.json.Decoder(type_).decode
+        self._lenient = msgspec.json.Decoder(type_, strict=False).decode
 
     def decode(self, data: bytes) -> T:
         """Decode one payload.
@@ -112,7 +112,8 @@ class ProviderDecoder(Generic[T]):
             pass
         try:
             value = json.loads(data.decode("utf-8", "replace"), parse_constant=lambda _: None, strict=False)
-            return msgspec.convert(_without_surrogates(value), self._type, strict=False)
+            # Written out again because only a JSON decoder fills fields that stay raw.
+            return self._lenient(encode(_without_surrogates(value)))
         except (ValueError, RecursionError):
             raise upstream_error("The provider sent something that cannot be understood.", "bad_payload") from None
 
@@ -159,7 +160,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _bounded(digits: str) -> int:
-    value = int(digits) if len(digits) < 20 else MAX_INTEGER + 1
+    value = int(digits) if len(digits) <= len(str(-MAX_INTEGER)) else MAX_INTEGER + 1
     if not -MAX_INTEGER <= value <= MAX_INTEGER:
         raise bad_request(f"The body holds an integer of {len(digits)} digits; 64 bits are the limit.")
     return value

@@ -21,7 +21,7 @@ from penstock.core.errors import UpstreamFault, upstream_error
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes in one event before the stream is given up. New API allows as much; a 4K image in base64 needs a fifth."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -116,8 +116,8 @@ class SseReader:
         lines = [*self._fields, last_line] if last_line else self._fields
         if not self._begun:
             self._begun = True
-            if lines and lines[0].startswith(_BOM):
-                lines[0] = lines[0][len(_BOM) :]
+            if lines and lines[0].startswith(BOM):
+                lines[0] = lines[0][len(BOM) :]
         frame = _parse(lines, raw)
         self._fields, self._raw, self._size = [], [], 0
         return frame
@@ -133,7 +133,11 @@ def _blocks(chunk: bytes, separator: bytes) -> list[Frame]:
     blocks = chunk.split(separator)
     if len(blocks) == 2:
         return [_parse_block(blocks[0], chunk)]
-    return [_parse_block(block, block + separator) for block in blocks[:-1]]
+    rest = blocks.pop()  # a blank line more than it takes, if there is one
+    last = blocks.pop()
+    frames = [_parse_block(block, block + separator) for block in blocks]
+    frames.append(_parse_block(last, last + separator + rest))
+    return frames
 
 
 def _parse_block(block: bytes, raw: bytes) -> Frame:

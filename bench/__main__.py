@@ -18,9 +18,10 @@ import uvloop
 
 from bench import measure, report, stack
 from bench.measure import Effort, Lane, LostEventError, Pair, through_gateway, untouched
+from bench.options import parse_pair
 from bench.report import MEMORY, PER_EVENT, PER_REQUEST, PER_WHOLE_REQUEST, TTFT, Figure, Report
 from bench.stack import LOAD_CORE, PROXY_CORE, Server, StackError
-from bench.streams import ANTHROPIC, CHAT, GEMINI, PROTOCOLS
+from bench.streams import ANTHROPIC, CHAT, GEMINI
 
 PAIRS = (Pair(CHAT, CHAT), Pair(ANTHROPIC, CHAT), Pair(CHAT, ANTHROPIC), Pair(GEMINI, CHAT))
 """Passthrough, and translation in both directions."""
@@ -108,7 +109,7 @@ class Bench:
         upstreams = list(dict.fromkeys(pair.upstream for pair in self.pairs))
         base: dict[str, list[float]] = {protocol: [] for protocol in upstreams}
         ours: dict[Pair, list[float]] = {pair: [] for pair in self.pairs}
-        for _ in range(self.effort.rounds):
+        for _ in range(self.effort.rounds if kind == PER_EVENT else self.effort.request_rounds):
             for protocol in upstreams:
                 if nginx is not None:
                     base[protocol].append(await take(untouched(nginx, protocol), self.effort))
@@ -161,17 +162,10 @@ def _conditions(effort: Effort, given: str | None) -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores,{model.partition(':')[2]}, Linux {platform.release()}",
         "software": ", ".join(f"{name} {number}" for name, number in software.items()),
         "pinned": f"nginx: one worker, core {PROXY_CORE}; gateway: {gateway}; upstream and load: core {LOAD_CORE}",
-        "effort": f"{effort.rounds} rounds; {effort.requests} requests a round, {effort.concurrency} at a time; "
-        f"{effort.streams} streams of {effort.seconds:g} s, an event each 20 ms; {effort.samples} requests for time to "
-        f"first token, one at a time; {effort.open_streams} open streams",
+        "effort": f"{effort.request_rounds} rounds of {effort.requests} requests, {effort.concurrency} at a time; "
+        f"{effort.rounds} rounds of {effort.streams} streams of {effort.seconds:g} s, an event each 20 ms; "
+        f"{effort.samples} requests for time to first token, one at a time; {effort.open_streams} open streams",
     }
-
-
-def _pair(words: str) -> Pair:
-    client, _, upstream = words.partition(":")
-    if client not in PROTOCOLS or upstream not in PROTOCOLS:
-        raise argparse.ArgumentTypeError(f"CLIENT:UPSTREAM, each one of {', '.join(PROTOCOLS)}")
-    return Pair(client, upstream)
 
 
 def _arguments() -> argparse.Namespace:
@@ -180,7 +174,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--only", action="append", choices=report.KINDS, help="measure only this; may be repeated")
     parser.add_argument(
-        "--pair", action="append", type=_pair, metavar="CLIENT:UPSTREAM", help="instead of the usual four"
+        "--pair", action="append", type=parse_pair, metavar="CLIENT:UPSTREAM", help="instead of the usual four"
     )
     parser.add_argument("--url", help="a gateway that runs already, on this machine, with what --print-config prints")
     parser.add_argument("--upstream-port", type=int, help="where the scripted upstream listens (with --url: 9100)")

@@ -24,7 +24,8 @@ class Effort(Struct, frozen=True):
     """How long to measure.
 
     Attributes:
-        rounds: how often each CPU figure is taken; the median counts.
+        rounds: how often CPU per event is taken; the median counts.
+        request_rounds: the same for CPU per request.
         requests: one-event streams in a round.
         concurrency: how many of them at the same time.
         streams: paced streams at the same time.
@@ -34,6 +35,7 @@ class Effort(Struct, frozen=True):
     """
 
     rounds: int
+    request_rounds: int
     requests: int
     concurrency: int
     streams: int
@@ -42,8 +44,12 @@ class Effort(Struct, frozen=True):
     open_streams: int
 
 
-FULL = Effort(rounds=3, requests=2000, concurrency=32, streams=100, seconds=7.0, samples=1000, open_streams=500)
-QUICK = Effort(rounds=1, requests=600, concurrency=32, streams=100, seconds=2.0, samples=200, open_streams=200)
+FULL = Effort(
+    rounds=3, request_rounds=5, requests=1000, concurrency=32, streams=100, seconds=6.0, samples=1000, open_streams=500
+)
+QUICK = Effort(
+    rounds=1, request_rounds=2, requests=500, concurrency=32, streams=100, seconds=2.0, samples=200, open_streams=200
+)
 
 
 class Pair(Struct, frozen=True):

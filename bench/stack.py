@@ -90,7 +90,7 @@ def running(name: str, argv: list[str], port: int, core: int, folder: Path) -> I
         StackError: it ended, or did not listen within 20 s. The message has the end of its output.
     """
     log = folder / f"{name}-{port}.log"
-    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    home = {"PENSTOCK_DATA_DIR": str(folder)}
     with log.open("wb") as output:
         process = subprocess.Popen(
             argv,

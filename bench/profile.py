@@ -1,0 +1,146 @@
+"""Where the gateway's CPU time goes: `python -m bench.profile`.
+
+Runs one scenario of the benchmark against a gateway that looks at its own stack as its CPU time passes (ITIMER_PROF,
+a sample each few milliseconds of CPU), which disturbs it far less than a tracing profiler does. Time in C code counts
+for the Python line that called it; the event loop's own time counts for `run`.
+"""
+
+import argparse
+import os
+import runpy
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench import measure, stack
+from bench.measure import FULL, Pair
+from bench.options import pair
+from bench.report import PER_EVENT, PER_REQUEST
+from bench.stack import LOAD_CORE, PROXY_CORE, Server
+
+SCENARIOS = {PER_EVENT: measure.cpu_per_event, PER_REQUEST: measure.cpu_per_request}
+
+_PERIOD = 0.001
+
+
+class Samples(msgspec.Struct):
+    """How often each function was seen: running itself, running at all; and each line running itself."""
+
+    count: int = 0
+    own: Counter[str] = msgspec.field(default_factory=Counter)
+    total: Counter[str] = msgspec.field(default_factory=Counter)
+    lines: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def add(self, frame: FrameType | None) -> None:
+        """Note a stack."""
+        if frame is None:
+            return
+        self.count += 1
+        self.own[_function(frame)] += 1
+        self.lines[f"{_place(frame)}:{frame.f_lineno}"] += 1
+        seen: set[str] = set()
+        while frame is not None:
+            seen.add(_function(frame))
+            frame = frame.f_back
+        self.total.update(seen)
+
+
+def _function(frame: FrameType) -> str:
+    return f"{_place(frame)} {frame.f_code.co_qualname}"
+
+
+def _place(frame: FrameType) -> str:
+    path = frame.f_code.co_filename
+    for folder in ("/site-packages/", "/src/", f"/lib/python{sys.version_info.major}.{sys.version_info.minor}/"):
+        path = path.rpartition(folder)[2]
+    return path
+
+
+# ---- inside the gateway's process ------------------------------------------------------------------------------------
+
+
+def run_sampled(output: Path, argv: list[str]) -> None:
+    """Run the gateway; sample from SIGUSR2 on, and write what was seen when it ends."""
+    samples = Samples()
+    signal.signal(signal.SIGPROF, lambda _, frame: samples.add(frame))
+    signal.signal(signal.SIGUSR2, lambda *_: signal.setitimer(signal.ITIMER_PROF, _PERIOD, _PERIOD))
+    sys.argv = ["penstock", *argv]
+    try:
+        runpy.run_module("penstock", run_name="__main__", alter_sys=True)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        output.write_bytes(msgspec.json.encode(samples))
+
+
+# ---- outside ---------------------------------------------------------------------------------------------------------
+
+
+def profile(scenario: str, pair: Pair, seconds: float, folder: Path) -> tuple[Samples, float]:
+    """Return what was seen, and the microseconds that one event or request took while it was being watched."""
+    upstream_port, port, output = stack.free_port(), stack.free_port(), folder / "samples.json"
+    _, _, _, *arguments = stack.gateway(port, upstream_port, folder)
+    sampled = [sys.executable, "-m", "bench.profile", "--inside", str(output), *arguments]
+    with stack.running("upstream", stack.upstream(upstream_port), upstream_port, LOAD_CORE, folder):
+        with stack.running("gateway", sampled, port, PROXY_CORE, folder) as gateway:
+            taken = uvloop.run(_load(gateway, scenario, pair, seconds))
+    return msgspec.json.decode(output.read_bytes(), type=Samples), taken * 1e6
+
+
+async def _load(gateway: Server, scenario: str, pair: Pair, seconds: float) -> float:
+    lane = measure.through_gateway(gateway, pair)
+    await measure.warm_up(lane)
+    os.kill(gateway.pid, signal.SIGUSR2)
+    effort = msgspec.structs.replace(FULL, seconds=seconds, requests=round(seconds * 1000))
+    return await SCENARIOS[scenario](lane, effort)
+
+
+def show(samples: Samples, rows: int) -> None:
+    """Print the functions and lines that were seen most."""
+    console = Console(width=118, highlight=False)
+    for title, counts in (
+        ("functions, by their own time", samples.own),
+        ("functions, with what they call", samples.total),
+        ("lines", samples.lines),
+    ):
+        table = Table(title=f"\n{title}", title_justify="left", title_style="bold")
+        table.add_column("%", justify="right")
+        table.add_column("where")
+        for where, count in counts.most_common(rows):
+            table.add_row(f"{100 * count / samples.count:.1f}", where)
+        console.print(table)
+
+
+def main() -> None:
+    """Run one scenario and print what was seen."""
+    parser = argparse.ArgumentParser(prog="python -m bench.profile", description="Where the gateway's CPU time goes.")
+    parser.add_argument("--scenario", choices=SCENARIOS, default=PER_EVENT)
+    parser.add_argument("--pair", type=pair, default=Pair("openai-chat", "openai-chat"), metavar="CLIENT:UPSTREAM")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of the streams")
+    parser.add_argument("--rows", type=int, default=25)
+    options = parser.parse_args()
+    stack.allow_open_files()
+    os.sched_setaffinity(0, {LOAD_CORE})
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="penstock-profile-") as folder:
+        samples, taken = profile(options.scenario, options.pair, options.seconds, Path(folder))
+    show(samples, options.rows)
+    print(
+        f"{options.pair.name}, {options.scenario}: {taken:.1f} us each while watched, {samples.count} samples, ", end=""
+    )
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--inside"]:
+        run_sampled(Path(sys.argv[2]), sys.argv[3:])
+    else:
+        main()

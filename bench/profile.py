@@ -23,7 +23,7 @@ from rich.table import Table
 
 from bench import measure, stack
 from bench.measure import FULL, Pair
-from bench.options import pair
+from bench.options import parse_pair
 from bench.report import PER_EVENT, PER_REQUEST
 from bench.stack import LOAD_CORE, PROXY_CORE, Server
 
@@ -89,9 +89,11 @@ def profile(scenario: str, pair: Pair, seconds: float, folder: Path) -> tuple[Sa
     upstream_port, port, output = stack.free_port(), stack.free_port(), folder / "samples.json"
     _, _, _, *arguments = stack.gateway(port, upstream_port, folder)
     sampled = [sys.executable, "-m", "bench.profile", "--inside", str(output), *arguments]
-    with stack.running("upstream", stack.upstream(upstream_port), upstream_port, LOAD_CORE, folder):
-        with stack.running("gateway", sampled, port, PROXY_CORE, folder) as gateway:
-            taken = uvloop.run(_load(gateway, scenario, pair, seconds))
+    with (
+        stack.running("upstream", stack.upstream(upstream_port), upstream_port, LOAD_CORE, folder),
+        stack.running("gateway", sampled, port, PROXY_CORE, folder) as gateway,
+    ):
+        taken = uvloop.run(_load(gateway, scenario, pair, seconds))
     return msgspec.json.decode(output.read_bytes(), type=Samples), taken * 1e6
 
 
@@ -123,7 +125,9 @@ def main() -> None:
     """Run one scenario and print what was seen."""
     parser = argparse.ArgumentParser(prog="python -m bench.profile", description="Where the gateway's CPU time goes.")
     parser.add_argument("--scenario", choices=SCENARIOS, default=PER_EVENT)
-    parser.add_argument("--pair", type=pair, default=Pair("openai-chat", "openai-chat"), metavar="CLIENT:UPSTREAM")
+    parser.add_argument(
+        "--pair", type=parse_pair, default=Pair("openai-chat", "openai-chat"), metavar="CLIENT:UPSTREAM"
+    )
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the streams")
     parser.add_argument("--rows", type=int, default=25)
     options = parser.parse_args()
@@ -133,10 +137,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-profile-") as folder:
         samples, taken = profile(options.scenario, options.pair, options.seconds, Path(folder))
     show(samples, options.rows)
-    print(
-        f"{options.pair.name}, {options.scenario}: {taken:.1f} us each while watched, {samples.count} samples, ", end=""
-    )
-    print(f"{time.monotonic() - began:.0f} s")
+    watched = f"{taken:.1f} us each while watched, {samples.count} samples, {time.monotonic() - began:.0f} s"
+    print(f"{options.pair.name}, {options.scenario}: {watched}")
 
 
 if __name__ == "__main__":

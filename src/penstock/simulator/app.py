@@ -20,16 +20,14 @@ from msgspec.structs import replace
 
 from penstock.core.answer import fold
 from penstock.core.errors import ClientFault, ErrorInfo
-from penstock.core.estimate import input_tokens
 from penstock.core.events import Sealed
-from penstock.core.request import Ask
 from penstock.protocols.base import Inbound, PathTarget, Reply, WireProtocol
 from penstock.protocols.registry import PROTOCOLS
 from penstock.simulator import seals
 from penstock.simulator.calls import Call, CallLog
 from penstock.simulator.listing import gemini_model_list, model_list
 from penstock.simulator.performance import Performance, call_headers, send_stream, send_whole
-from penstock.simulator.scripts import MODELS, Model, SealPlace, perform
+from penstock.simulator.scripts import MODELS, Cue, Model, SealPlace, perform
 from penstock.simulator.settings import HEADER, Settings, parse_settings, split_model
 from penstock.wire.payload import encode
 
@@ -38,7 +36,6 @@ MAX_BODY = 64 * 1024 * 1024
 
 _JSON = "application/json"
 _SEAL_PLACES: dict[str, SealPlace] = {"gemini": "beside"}
-_CONVERSATION = {"gemini": "contents"}
 
 
 class Simulator:
@@ -108,13 +105,15 @@ class Simulator:
         call.model, call.stream = inbound.model, inbound.stream
         model, settings = self._cast(inbound)
         ask = protocol.read_request(inbound)
-        call.seals = seals.verify(ask.turns, _CONVERSATION.get(protocol.name, "messages"))
+        call.seals = seals.verify(inbound.body, inbound.fields)
         if settings.fault in {"error-before", "error-200"} or (settings.fault == "error-mid" and not inbound.stream):
             await asyncio.sleep(settings.ttft)
             return _wanted_error(protocol, settings, call, target)
-        events = perform(model, ask, settings, call.id, _SEAL_PLACES.get(protocol.name, "reasoning"))
+        cue = Cue(ask, call.id, call.seals, _SEAL_PLACES.get(protocol.name, "reasoning"))
+        events = perform(model, cue, settings)
         call.usage = fold(events).usage
-        performance = Performance(protocol, events, _reply(inbound, ask, call), settings, call)
+        reply = _reply(inbound, settings, call)
+        performance = Performance(protocol, events, reply, settings, call)
         send = send_stream if inbound.stream else send_whole
         return await send(request, performance)
 
@@ -152,14 +151,14 @@ async def _body(request: web.Request) -> bytes:
         raise ClientFault(ErrorInfo("too_large", f"The body exceeds {MAX_BODY} bytes.")) from None
 
 
-def _reply(inbound: Inbound, ask: Ask, call: Call) -> Reply:
+def _reply(inbound: Inbound, settings: Settings, call: Call) -> Reply:
     return Reply(
         token=call.id,
         model=inbound.model,
         created=int(time.time()),
         include_usage=inbound.include_usage,
         array=inbound.array,
-        input_estimate=input_tokens(ask),
+        input_estimate=0 if settings.fault == "no-usage" else call.usage.uncached or 0,
         seal=_bare,
     )
 
@@ -174,7 +173,7 @@ def _wanted_error(
     """Return the error that the settings ask for, in the words that the protocol has for its status."""
     call.ended = "fault"
     wanted = 502 if settings.fault == "error-mid" else settings.status
-    kind = protocol.read_error(wanted, b"").kind
+    kind = "internal" if wanted == 500 else protocol.read_error(wanted, b"").kind
     message = f"The simulator was asked to fail with status {wanted}."
     response = _error(protocol, ErrorInfo(kind, message, retry_after=settings.retry_after), call, target)
     response.set_status(200 if settings.fault == "error-200" else wanted)

@@ -16,7 +16,7 @@ from msgspec import Struct
 from penstock.core.answer import AnswerPart
 from penstock.core.estimate import input_tokens
 from penstock.core.events import Delta, Event, Finish, PartEnd, PartStart, Sealed, SealForm, Start, UsageUpdate
-from penstock.core.request import Ask, Media, Reasoning, Text, Tool, ToolResult, effort_of
+from penstock.core.request import Ask, Media, Text, Tool, ToolResult, effort_of
 from penstock.core.usage import BYTES_PER_TOKEN, Usage, estimate_tokens
 from penstock.simulator.samples import COMMAND_NAMES, instance
 from penstock.simulator.seals import ORIGIN, sign
@@ -33,24 +33,41 @@ _TWICE = re.compile(
 )
 
 
+class Cue(Struct, frozen=True):
+    """What a script plays to.
+
+    Attributes:
+        ask: the request.
+        token: random, unique per answer; ids are made of it.
+        seals: how many signatures of earlier reasoning came back with the request.
+        place: where signatures are to be put.
+    """
+
+    ask: Ask
+    token: str
+    seals: int = 0
+    place: SealPlace = "reasoning"
+
+
 class Model(Struct, frozen=True):
     """A scripted model: its name, what it does in a sentence, and its script."""
 
     name: str
     description: str
-    script: Callable[[Ask, str], list[AnswerPart]]
+    script: Callable[[Cue], list[AnswerPart]]
 
 
-def perform(model: Model, ask: Ask, settings: Settings, token: str, place: SealPlace) -> list[Event]:
-    """Return the answer of a model as events from Start to Finish. Ids are made of `token`."""
-    parts = [_fitted(part, ask, settings) for part in model.script(ask, token)]
+def perform(model: Model, cue: Cue, settings: Settings) -> list[Event]:
+    """Return the answer of a model as events from Start to Finish."""
+    ask = cue.ask
+    parts = [_fitted(part, ask, settings) for part in model.script(cue)]
     parts, finish = _limited(parts, ask)
     usage = _usage(ask, parts, settings)
     if ask.reasoning is not None and ask.reasoning.show is False:
         parts = [_hidden(part) for part in parts]
-    if place == "beside":
+    if cue.place == "beside":
         parts = list(_seals_beside(parts))
-    return [Start(token, model.name), *_part_events(parts), UsageUpdate(usage), finish]
+    return [Start(cue.token, model.name), *_part_events(parts), UsageUpdate(usage), finish]
 
 
 def pieces(text: str) -> list[str]:
@@ -63,13 +80,13 @@ def tokens(text: str) -> int:
     return estimate_tokens(len(text.encode()))
 
 
-def _poet(ask: Ask, _token: str) -> list[AnswerPart]:
-    return [AnswerPart("text", poem_for(_prompt(ask)))]
+def _poet(cue: Cue) -> list[AnswerPart]:
+    return [AnswerPart("text", poem_for(_prompt(cue.ask)))]
 
 
-def _echo(ask: Ask, _token: str) -> list[AnswerPart]:
+def _echo(cue: Cue) -> list[AnswerPart]:
     said: list[str] = []
-    for part in _last_user_parts(ask):
+    for part in _last_user_parts(cue.ask):
         match part:
             case Text():
                 said.append(part.text)
@@ -82,7 +99,8 @@ def _echo(ask: Ask, _token: str) -> list[AnswerPart]:
     return [AnswerPart("text", "\n".join(said) or "(Nothing was said that could be echoed.)")]
 
 
-def _tools(ask: Ask, token: str) -> list[AnswerPart]:
+def _tools(cue: Cue) -> list[AnswerPart]:
+    ask = cue.ask
     results = [part for part in _last_user_parts(ask) if isinstance(part, ToolResult)]
     if results:
         return [AnswerPart("text", "\n".join(_quoted(result) for result in results))]
@@ -93,11 +111,14 @@ def _tools(ask: Ask, token: str) -> list[AnswerPart]:
     chosen = [first]
     if _TWICE.search(_prompt(ask)) and ask.parallel_tool_calls is not False:
         chosen.append(next((tool for tool in allowed if tool != first), first))
-    return [_call(tool, f"call_{token}_{number}") for number, tool in enumerate(chosen)]
+    return [_call(tool, f"call_{cue.token}_{number}") for number, tool in enumerate(chosen)]
 
 
-def _thinker(ask: Ask, token: str) -> list[AnswerPart]:
-    answer = _tools(ask, token) if _allowed(ask) or _has_results(ask) else [AnswerPart("text", _reflection(ask))]
+def _thinker(cue: Cue) -> list[AnswerPart]:
+    ask = cue.ask
+    answer = _tools(cue) if _allowed(ask) or _has_results(ask) else [AnswerPart("text", f"You said: {_prompt(ask)}")]
+    if cue.seals and answer[0].kind == "text":
+        answer = [AnswerPart("text", f"{answer[0].text}\n(My earlier reasoning came back with its signature intact.)")]
     if ask.reasoning is not None and effort_of(ask.reasoning) == "none":
         return answer
     thought = f"The user says: {_prompt(ask)[:200]!r}. I am a script, so this is only what thinking looks like."
@@ -142,12 +163,6 @@ def _quoted(result: ToolResult) -> str:
     said = "\n".join(part.text if isinstance(part, Text) else _media(part) for part in result.content)
     verb = "failed" if result.is_error else "answered"
     return f"The tool {result.name} {verb}: {said}"
-
-
-def _reflection(ask: Ask) -> str:
-    returned = any(isinstance(part, Reasoning) and part.sealed is not None for turn in ask.turns for part in turn.parts)
-    memory = " My earlier reasoning came back with its signature intact." if returned else ""
-    return f"I have thought about it, as far as a script can.{memory} You said: {_prompt(ask)}"
 
 
 def _allowed(ask: Ask) -> list[Tool]:

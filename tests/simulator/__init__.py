@@ -1,0 +1,1 @@
+"""The simulator: its scripts, its settings, and the HTTP server around them."""

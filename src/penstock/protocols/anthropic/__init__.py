@@ -1,0 +1,30 @@
+"""Anthropic Messages, both directions. Specification: https://docs.claude.com/en/api/messages.
+
+towards a client      read_request, read_content, encode, errors
+towards a provider    write_request, write_messages, forward_request, decode, errors
+"""
+
+from penstock.protocols.anthropic.decode import Decoder, read_response, usage_only
+from penstock.protocols.anthropic.encode import Encoder, write_response
+from penstock.protocols.anthropic.errors import read_error, write_error
+from penstock.protocols.anthropic.forward_request import forward_request
+from penstock.protocols.anthropic.read_request import open_request, read_request
+from penstock.protocols.anthropic.write_request import write_request
+from penstock.protocols.base import WireProtocol
+
+PROTOCOL = WireProtocol(
+    name="anthropic",
+    open_request=open_request,
+    read_request=read_request,
+    write_request=write_request,
+    forward_request=forward_request,
+    decoder=Decoder,
+    encoder=Encoder,
+    read_response=read_response,
+    write_response=write_response,
+    read_error=read_error,
+    write_error=write_error,
+    usage_only=usage_only,
+    auth="x-api-key",
+    response_headers=("anthropic-ratelimit-",),
+)

@@ -1,0 +1,173 @@
+"""Events as an Anthropic Messages client reads them (sections 5.3, 5.4 and 9 of the protocol reference).
+
+SDKs need an `event:` line on every event, block indexes without gaps, one signature a block at most, and usage in
+`message_start` and `message_delta`. A block begins with its first content, so that a part without any leaves no block.
+"""
+
+from typing import Any
+
+from penstock.core.answer import Answer, AnswerPart
+from penstock.core.events import (
+    Delta,
+    Event,
+    Failure,
+    Finish,
+    FinishReason,
+    Opaque,
+    PartEnd,
+    PartKind,
+    PartStart,
+    Sealed,
+    Start,
+    UsageUpdate,
+)
+from penstock.core.usage import UNKNOWN, Usage
+from penstock.protocols.anthropic.errors import error_body
+from penstock.protocols.anthropic.usage import write_usage
+from penstock.protocols.arguments import arguments_object
+from penstock.protocols.base import Reply
+from penstock.wire.payload import one_line
+
+_STOP_REASONS: dict[FinishReason, str] = {
+    "stop": "end_turn",
+    "stop_sequence": "stop_sequence",
+    "length": "max_tokens",
+    "context_window": "model_context_window_exceeded",
+    "tool_calls": "tool_use",
+    "refusal": "refusal",
+    "content_filter": "refusal",
+    "pause": "pause_turn",
+    "other": "end_turn",
+}
+
+_DELTAS: dict[PartKind, tuple[bytes, bytes]] = {
+    "text": (b"text_delta", b"text"),
+    "refusal": (b"text_delta", b"text"),
+    "reasoning": (b"thinking_delta", b"thinking"),
+    "tool_call": (b"input_json_delta", b"partial_json"),
+}
+_DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%s","%s":'
+_MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+class Encoder:
+    """State of one stream."""
+
+    __slots__ = ("_beginning", "_delta", "_index", "_kind", "_refused", "_reply", "_usage")
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._usage: Usage = UNKNOWN
+        self._refused = False
+        self._index = 0
+        self._kind: PartKind = "text"
+        self._beginning = b""  # the `content_block_start` that is still to be written
+        self._delta = b""  # the open block's `content_block_delta` up to the text
+
+    def encode(self, event: Event) -> bytes:
+        """Return the bytes that tell the client of an event; empty if it needs none."""
+        written = b""
+        match event:
+            case Delta():
+                beginning, self._beginning = self._beginning, b""
+                written = b"".join((beginning, self._delta, one_line(event.text), b"}}\n\n"))
+            case PartStart():
+                written = self._start_part(event)
+            case PartEnd():
+                written = self._end_part(event.sealed)
+            case UsageUpdate():
+                self._usage = event.usage
+            case Start():
+                written = self._start()
+            case Finish():
+                written = self._finish(event)
+            case Failure():
+                written = _event("error", error_body(event.error))
+            case Opaque():
+                pass
+        return written
+
+    def _start(self) -> bytes:
+        usage = write_usage(UNKNOWN, self._reply.input_estimate)
+        empty: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+        return _event("message_start", {"message": _head(self._reply) | empty})
+
+    def _start_part(self, part: PartStart) -> bytes:
+        self._kind = part.kind
+        self._delta = _DELTA % (self._index, *_DELTAS[part.kind])
+        match part.kind:
+            case "tool_call":
+                return self._start_block({"type": "tool_use", "id": part.id, "name": part.name, "input": {}})
+            case "reasoning":
+                self._beginning = self._start_block({"type": "thinking", "thinking": "", "signature": ""})
+            case "text" | "refusal":
+                self._refused |= part.kind == "refusal"
+                self._beginning = self._start_block({"type": "text", "text": ""})
+        return b""
+
+    def _end_part(self, sealed: Sealed | None) -> bytes:
+        beginning, self._beginning = self._beginning, b""
+        if beginning and sealed is None:
+            return b""
+        written = b""
+        if sealed is not None:
+            data = self._reply.seal(sealed)
+            if beginning and sealed.form != "reasoning":
+                written = self._start_block({"type": "redacted_thinking", "data": data})
+            else:
+                delta = {"type": "signature_delta", "signature": data}
+                written = beginning + _event("content_block_delta", {"index": self._index, "delta": delta})
+        written += _event("content_block_stop", {"index": self._index})
+        self._index += 1
+        return written
+
+    def _start_block(self, block: dict[str, Any]) -> bytes:
+        return _event("content_block_start", {"index": self._index, "content_block": block})
+
+    def _finish(self, finish: Finish) -> bytes:
+        delta = _stop(finish, self._refused)
+        usage = write_usage(self._usage, self._reply.input_estimate)
+        return _event("message_delta", {"delta": delta, "usage": usage}) + _MESSAGE_STOP
+
+
+def write_response(answer: Answer, reply: Reply) -> bytes:
+    """Return a whole answer as a JSON body."""
+    refused = any(part.kind == "refusal" for part in answer.parts)
+    message = {
+        **_head(reply),
+        "content": [block for part in answer.parts if (block := _block(part, reply)) is not None],
+        **_stop(answer.finish, refused),
+        "usage": write_usage(answer.usage, reply.input_estimate),
+    }
+    return one_line(message)
+
+
+def _block(part: AnswerPart, reply: Reply) -> dict[str, Any] | None:
+    match part.kind:
+        case "tool_call":
+            return {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_object(part.text)}
+        case "reasoning":
+            data = "" if part.sealed is None else reply.seal(part.sealed)
+            if part.sealed is not None and not part.text and part.sealed.form != "reasoning":
+                return {"type": "redacted_thinking", "data": data}
+            return {"type": "thinking", "thinking": part.text, "signature": data} if part.text or data else None
+        case "text" | "refusal":
+            return {"type": "text", "text": part.text} if part.text else None
+
+
+def _head(reply: Reply) -> dict[str, Any]:
+    return {"id": f"msg_{reply.token}", "type": "message", "role": "assistant", "model": reply.model}
+
+
+def _stop(finish: Finish, refused: bool) -> dict[str, Any]:
+    """Return the two fields that say why the message ends. A sequence that nobody named is an ordinary end."""
+    reason = _STOP_REASONS[finish.reason]
+    if finish.reason == "stop_sequence" and finish.stop_sequence is None:
+        reason = "end_turn"
+    if refused and reason == "end_turn":
+        reason = "refusal"
+    return {"stop_reason": reason, "stop_sequence": finish.stop_sequence if reason == "stop_sequence" else None}
+
+
+def _event(type_: str, fields: dict[str, Any]) -> bytes:
+    return b"".join((b"event: ", type_.encode(), b"\ndata: ", one_line({"type": type_, **fields}), b"\n\n"))

@@ -1,0 +1,170 @@
+"""What an Anthropic Messages client asks (section 5.1 of the protocol reference).
+
+Everything that Claude Code sends is accepted. What would change the meaning and has no place in an Ask is refused:
+tools that the provider runs, their blocks in the history, files uploaded to one provider.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from penstock.core.errors import bad_request
+from penstock.core.request import Ask, OutputFormat, ReasoningAsk, Text, Tool, ToolChoice, Turn
+from penstock.protocols.anthropic.read_content import read_content
+from penstock.protocols.anthropic.wire import Body, Envelope, InputMessage, TextBlock, ThinkingSpec, ToolSpec
+from penstock.protocols.base import Inbound, PathTarget
+from penstock.protocols.conversation import settle
+from penstock.wire.payload import client_decoder, parse_object
+
+_envelope = client_decoder(Envelope)
+_body = client_decoder(Body)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+_KNOWN = {*Body.__struct_fields__, "model", "stream"}
+_REFUSED = ("mcp_servers", "thread")
+_MIN_BUDGET = 1024
+# Members of blocks and tools that are hints. With their quotes and colon they cannot stand inside a string.
+_HINTS = ("cache_control", "citations", "defer_loading", "eager_input_streaming", "input_examples", "allowed_callers")
+
+
+def open_request(body: bytes, path_target: PathTarget | None, headers: Mapping[str, str]) -> Inbound:
+    """Open the envelope of a request. The path says nothing that the body does not say.
+
+    Raises:
+        ClientFault: the body is not a JSON object, or `model` or `stream` is not what it should be.
+    """
+    del path_target
+    fields = parse_object(body)
+    opened = _envelope.decode(body)
+    if not opened.model:
+        raise bad_request("`model`: field required.", param="model")
+    return Inbound(body, fields, opened.model, opened.stream is True, headers=headers)
+
+
+def read_request(inbound: Inbound) -> Ask:
+    """Return what the client means.
+
+    Raises:
+        ClientFault: a field is missing or of the wrong shape, or asks for what no other protocol can do.
+    """
+    body = _body.decode(inbound.body)
+    _require(body, inbound)
+    choice = body.tool_choice
+    return Ask(
+        model=inbound.model,
+        turns=_turns(body),
+        stream=inbound.stream,
+        tools=tuple(_tool(spec, position) for position, spec in enumerate(body.tools or [])),
+        tool_choice=_tool_choice(body),
+        parallel_tool_calls=False if choice is not None and choice.disable_parallel_tool_use else None,
+        max_output=body.max_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        stop=tuple(body.stop_sequences or ()),
+        reasoning=_reasoning(body),
+        output_format=_output_format(body),
+        user=body.metadata.user_id if body.metadata is not None else None,
+        dropped=_dropped(body, inbound),
+    )
+
+
+def _require(body: Body, inbound: Inbound) -> None:
+    """Check what the service itself would refuse, and what only it can do."""
+    for name, value in (("max_tokens", body.max_tokens), ("messages", body.messages)):
+        if value is None:
+            raise bad_request(f"`{name}`: field required.", param=name)
+    if body.max_tokens is not None and body.max_tokens < 1:
+        raise bad_request("`max_tokens`: must be 1 at least.", param="max_tokens")
+    for name in _REFUSED:
+        if bytes(inbound.fields.get(name, b"null")) not in {b"null", b"[]", b"{}"}:
+            message = f"`{name}`: only a provider of this protocol can do this, and the model has another."
+            raise bad_request(message, param=name, code="unsupported_parameter")
+
+
+def _turns(body: Body) -> tuple[Turn, ...]:
+    turns = [Turn("system", _texts(body.system))] if body.system else []
+    turns += [_turn(message, f"messages[{position}]") for position, message in enumerate(body.messages or [])]
+    return settle(turns, "messages")
+
+
+def _turn(message: InputMessage, at: str) -> Turn:
+    return Turn(message.role, read_content(message, at))
+
+
+def _texts(content: str | list[TextBlock]) -> tuple[Text, ...]:
+    texts = [content] if isinstance(content, str) else [block.text for block in content]
+    return tuple(Text(text) for text in texts if text)
+
+
+def _tool(spec: ToolSpec, position: int) -> Tool:
+    if spec.type not in {None, "custom"}:
+        at = f"tools[{position}].type"
+        message = f"`{at}`: the tool {spec.type!r} is run by the provider, and the model's provider does not have it."
+        raise bad_request(message, param=at, code="unsupported_parameter")
+    return Tool(spec.name, spec.description, spec.input_schema, spec.strict)
+
+
+def _tool_choice(body: Body) -> ToolChoice | None:
+    choice = body.tool_choice
+    match choice and choice.type:
+        case None:
+            return None
+        case "auto":
+            return ToolChoice("auto")
+        case "none":
+            return ToolChoice("none")
+        case "any":
+            return ToolChoice("required")
+        case "tool":
+            if choice is None or not choice.name:
+                raise bad_request("`tool_choice.name`: field required.", param="tool_choice.name")
+            return ToolChoice("required", (choice.name,))
+
+
+def _reasoning(body: Body) -> ReasoningAsk | None:
+    """Return how to think: `thinking` says whether and for how many tokens, `output_config.effort` how hard."""
+    effort = body.output_config.effort if body.output_config is not None else None
+    thinking = body.thinking
+    if thinking is None:
+        return ReasoningAsk(effort) if effort is not None else None
+    if thinking.type == "disabled":
+        return ReasoningAsk("none")
+    show = None if thinking.display is None else thinking.display == "summarized"
+    if thinking.type != "enabled":
+        return ReasoningAsk(effort, show=show)
+    # Whoever sets a budget gets to see the thoughts, unless it asks not to.
+    return ReasoningAsk(effort, _budget(thinking, body.max_tokens or 0), show is not False)
+
+
+def _budget(thinking: ThinkingSpec, max_tokens: int) -> int:
+    param = "thinking.budget_tokens"
+    if thinking.budget_tokens is None:
+        raise bad_request(f"`{param}`: field required.", param=param)
+    if not _MIN_BUDGET <= thinking.budget_tokens < max_tokens:
+        message = f"`{param}`: must be {_MIN_BUDGET} at least and less than `max_tokens` ({max_tokens})."
+        raise bad_request(message, param=param)
+    return thinking.budget_tokens
+
+
+def _output_format(body: Body) -> OutputFormat | None:
+    spec = body.output_config.format if body.output_config is not None else None
+    spec = spec or body.output_format
+    return OutputFormat(spec.schema, strict=True) if spec is not None else None
+
+
+def _dropped(body: Body, inbound: Inbound) -> tuple[str, ...]:
+    """Return the names of the hints that have no place in an Ask."""
+    names = [name for name in inbound.fields if name not in _KNOWN and name not in _REFUSED]
+    names += [name for name in _HINTS if name not in names and f'"{name}":'.encode() in inbound.body]
+    if body.output_config is not None:
+        names += [
+            f"output_config.{name}"
+            for name in _members(inbound.fields["output_config"])
+            if name not in {"effort", "format"}
+        ]
+    if body.thinking is not None and body.thinking.type == "between_tools":
+        names.append("thinking.type")
+    if "anthropic-beta" in inbound.headers:
+        names.append("anthropic-beta")
+    return tuple(names)

@@ -1,0 +1,167 @@
+"""An Ask as an Anthropic Messages provider takes it (sections 1.5, 5.1 and 8 of the protocol reference)."""
+
+from typing import Any
+
+from penstock.core.errors import bad_request
+from penstock.core.request import EFFORT_BUDGETS, Ask, Effort, ReasoningAsk, Tool, budget_of, effort_of
+from penstock.protocols.anthropic.schema import closed
+from penstock.protocols.anthropic.write_messages import Names, Notes, lacks_thinking, write_messages
+from penstock.protocols.base import Outbound, Target
+from penstock.wire.payload import encode
+
+PATH = "/v1/messages"
+VERSION = "2026-10-21"
+SAMPLING_VERSION = "2023-06-01"
+"""The last version of the API that takes temperature, top_p and top_k."""
+
+_MIN_BUDGET = 1024
+_EFFORTS: dict[Effort, str] = {"minimal": "low"}
+_NO_PLACE = ("seed", "frequency_penalty", "presence_penalty", "verbosity")
+_SAMPLING = ("temperature", "top_p", "top_k")
+
+
+def write_request(ask: Ask, target: Target) -> Outbound:
+    """Return the request for a provider.
+
+    Raises:
+        ClientFault: the Ask holds what the protocol cannot express.
+    """
+    notes, names = Notes(), Names()
+    system, messages = write_messages(ask, target, notes, names)
+    body: dict[str, Any] = {"model": target.model, "max_tokens": ask.max_output or target.facts.max_output}
+    if system:
+        body["system"] = system
+    body["messages"] = messages
+    tools = _allowed_tools(ask)
+    if tools:
+        body["tools"] = [_tool(tool, names) for tool in tools]
+    choice = _tool_choice(ask, names)
+    if choice is not None:
+        body["tool_choice"] = choice
+    thinking = _thinking(ask, target, body, notes)
+    sampling = _sampling(ask, target, thinking, notes)
+    body |= thinking | sampling
+    body |= _output_config(ask, target)
+    body |= _rest(ask)
+    notes.extend(name for name in _NO_PLACE if getattr(ask, name) is not None)
+    version = SAMPLING_VERSION if sampling else VERSION
+    headers = {"anthropic-version": version}
+    return Outbound(PATH, encode(body), headers, notes.dropped, names.tools.changed)
+
+
+def _rest(ask: Ask) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for sequence in ask.stop:
+        if not sequence.strip():  # the service refuses them (pitfall 61)
+            raise bad_request(
+                f"`stop`: {sequence!r} is only white space, which the model cannot stop at.", param="stop"
+            )
+    if ask.stop:
+        fields["stop_sequences"] = ask.stop
+    if ask.user is not None:
+        fields["metadata"] = {"user_id": ask.user}
+    if ask.stream:
+        fields["stream"] = True
+    return fields
+
+
+def _allowed_tools(ask: Ask) -> tuple[Tool, ...]:
+    """Return the tools that may be called: there is no choice among some of them but not to mention the others."""
+    choice = ask.tool_choice
+    if choice is None or not choice.allowed or _names_one(ask):
+        return ask.tools
+    allowed = tuple(tool for tool in ask.tools if tool.name in choice.allowed)
+    if ask.tools and not allowed:
+        names = ", ".join(repr(name) for name in choice.allowed)
+        raise bad_request(f"`tool_choice`: no tool is called {names}.", param="tool_choice")
+    return allowed
+
+
+def _names_one(ask: Ask) -> bool:
+    choice = ask.tool_choice
+    return choice is not None and choice.mode == "required" and len(choice.allowed) == 1
+
+
+def _tool(tool: Tool, names: Names) -> dict[str, Any]:
+    written: dict[str, Any] = {"name": names.tools.legal(tool.name)}
+    if tool.description:
+        written["description"] = tool.description
+    parameters = tool.parameters or {"type": "object", "properties": {}}
+    written["input_schema"] = parameters if parameters.get("type") == "object" else {**parameters, "type": "object"}
+    if tool.strict:
+        written["strict"] = True
+    return written
+
+
+def _tool_choice(ask: Ask, names: Names) -> dict[str, Any] | None:
+    """Return the choice; one without tools is refused by the service and means nothing (pitfall 53)."""
+    if not ask.tools or (ask.tool_choice is None and ask.parallel_tool_calls is not False):
+        return None
+    mode = ask.tool_choice.mode if ask.tool_choice is not None else "auto"
+    if mode == "none":
+        return {"type": "none"}
+    choice: dict[str, Any] = {"type": "any" if mode == "required" else "auto"}
+    if ask.tool_choice is not None and _names_one(ask):
+        choice = {"type": "tool", "name": names.tools.legal(ask.tool_choice.allowed[0])}
+    if ask.parallel_tool_calls is False:
+        choice["disable_parallel_tool_use"] = True
+    return choice
+
+
+def _thinking(ask: Ask, target: Target, body: dict[str, Any], notes: Notes) -> dict[str, Any]:
+    """Return the `thinking` field: `adaptive` for models that are told an effort, else a budget in tokens."""
+    if ask.reasoning is None:
+        return {}
+    if target.facts.reasoning == "effort":
+        off = effort_of(ask.reasoning) == "none"
+        return {"thinking": {"type": "disabled"} if off else {"type": "adaptive", **_display(ask.reasoning)}}
+    budget = budget_of(ask.reasoning)
+    if budget == 0:
+        return {"thinking": {"type": "disabled"}}
+    if budget is None or budget < 0:  # the model should decide, which it cannot
+        budget = EFFORT_BUDGETS["medium"]
+    forced = body.get("tool_choice", {}).get("type") in {"any", "tool"}
+    if forced or body["max_tokens"] <= _MIN_BUDGET or lacks_thinking(body["messages"]):
+        notes.add("reasoning")
+        return {}
+    return {
+        "thinking": {"type": "enabled", "budget_tokens": _fitting(budget, body["max_tokens"])} | _display(ask.reasoning)
+    }
+
+
+def _fitting(budget: int, max_tokens: int) -> int:
+    """Return a budget that the limit has room for (pitfall 54); one that would fill it leaves half to the answer."""
+    return max(_MIN_BUDGET, budget if budget < max_tokens else max_tokens // 2)
+
+
+def _display(reasoning: ReasoningAsk) -> dict[str, Any]:
+    if reasoning.show is None:
+        return {}
+    return {"display": "summarized" if reasoning.show else "omitted"}
+
+
+def _sampling(ask: Ask, target: Target, thinking: dict[str, Any], notes: Notes) -> dict[str, Any]:
+    """Return the sampling fields, none while the model thinks or if it takes none (pitfall 55)."""
+    given: dict[str, Any] = {name: getattr(ask, name) for name in _SAMPLING if getattr(ask, name) is not None}
+    thinks = thinking.get("thinking", {}).get("type", "disabled") != "disabled"
+    if thinks or not target.facts.sampling:
+        notes.extend(given)
+        return {}
+    if given.get("temperature", 0) > 1:
+        notes.add("temperature")
+        given["temperature"] = 1
+    return given
+
+
+def _output_config(ask: Ask, target: Target) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if ask.reasoning is not None and target.facts.reasoning == "effort":
+        effort = effort_of(ask.reasoning)
+        if effort is not None and effort != "none":
+            config["effort"] = _EFFORTS.get(effort, effort)
+    if ask.output_format is not None:
+        if ask.output_format.schema is None:
+            message = "`response_format`: the model cannot be made to write JSON without a schema; give one."
+            raise bad_request(message, param="response_format", code="unsupported_parameter")
+        config["format"] = {"type": "json_schema", "schema": closed(ask.output_format.schema)}
+    return {"output_config": config} if config else {}

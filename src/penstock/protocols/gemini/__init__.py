@@ -1,0 +1,25 @@
+"""Gemini: generateContent and streamGenerateContent (https://ai.google.dev/api/generate-content)."""
+
+from penstock.protocols.base import WireProtocol
+from penstock.protocols.gemini.decode import Decoder, read_response, usage_only
+from penstock.protocols.gemini.encode import Encoder, write_response
+from penstock.protocols.gemini.errors import read_error, write_error
+from penstock.protocols.gemini.forward_request import forward_request
+from penstock.protocols.gemini.read_request import open_request, read_request
+from penstock.protocols.gemini.write_request import write_request
+
+PROTOCOL = WireProtocol(
+    name="gemini",
+    open_request=open_request,
+    read_request=read_request,
+    write_request=write_request,
+    forward_request=forward_request,
+    decoder=Decoder,
+    encoder=Encoder,
+    read_response=read_response,
+    write_response=write_response,
+    read_error=read_error,
+    write_error=write_error,
+    usage_only=usage_only,
+    auth="x-goog-api-key",
+)

@@ -1,0 +1,213 @@
+"""A Gemini client's request to an Ask. Sections 6.1 and 8 of docs/protocols.md."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
+
+from penstock.core.errors import ClientFault, bad_request
+from penstock.core.request import Ask, Effort, OutputFormat, ReasoningAsk, Text, Tool, ToolChoice, Turn
+from penstock.protocols.base import Inbound, PathTarget
+from penstock.protocols.conversation import settle
+from penstock.protocols.gemini import wire
+from penstock.protocols.gemini.read_contents import ContentsReader, many
+from penstock.protocols.gemini.schema import to_json_schema
+from penstock.protocols.gemini.spelling import camel_case
+from penstock.wire.payload import client_fault, parse_object
+
+T = TypeVar("T")
+
+_READ = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig"}
+_OF_THE_PATH = {"model", "stream"}  # pitfall 26: the path says both
+_REFUSED = {
+    "cachedContent": "a cache of one provider cannot be used with another; send the content itself",
+    "continuationToken": "an answer of one provider cannot be continued by another",
+}
+
+_CONFIG_READ = {field.encode_name for field in msgspec.structs.fields(wire.GenerationConfig)}
+_CONFIG_REFUSED = {
+    "logprobs": "log probabilities cannot be translated",
+    "speechConfig": "spoken answers cannot be translated",
+    "imageConfig": "generated images cannot be translated",
+    "enableAffectiveDialog": "spoken answers cannot be translated",
+}
+
+_MODES: dict[str, Literal["auto", "none", "required"]] = {
+    "MODE_UNSPECIFIED": "auto",
+    "AUTO": "auto",
+    "VALIDATED": "auto",  # auto, with arguments that fit the schema: which everybody tries
+    "ANY": "required",
+    "NONE": "none",
+}
+
+_LEVELS: dict[str, Effort | None] = {
+    "THINKING_LEVEL_UNSPECIFIED": None,
+    "MINIMAL": "minimal",
+    "LOW": "low",
+    "MEDIUM": "medium",
+    "HIGH": "high",
+    "XHIGH": "xhigh",
+}
+
+
+def open_request(body: bytes, target: PathTarget | None, headers: Mapping[str, str]) -> Inbound:
+    """Open the envelope: model and streaming mode come from the path.
+
+    Raises:
+        ClientFault: the body is not a JSON object.
+    """
+    if target is None:
+        raise ValueError("the path of a Gemini request names the model")
+    return Inbound(body, parse_object(body), target.model, target.stream, array=target.array, headers=headers)
+
+
+def read_request(inbound: Inbound) -> Ask:
+    """Return what the client means.
+
+    Raises:
+        ClientFault: it is malformed, or asks for something that other protocols cannot express; `param` says where.
+    """
+    body = cast("dict[str, Any]", camel_case(json.loads(inbound.body)))
+    _refuse(body, _REFUSED, "")
+    request = _convert(body, wire.Request, "")
+    config_fields = cast("dict[str, Any]", body.get("generationConfig") or {})
+    _refuse(config_fields, _CONFIG_REFUSED, "generationConfig.")
+    reader = ContentsReader(many(request.contents))
+    turns = [*_system(request.system_instruction), *reader.read()]
+    dropped = {name for name in body.keys() - _READ - _OF_THE_PATH if body[name] is not None} | reader.dropped
+    dropped |= {f"generationConfig.{name}" for name in config_fields.keys() - _CONFIG_READ}
+    tools = _tools(many(request.tools))
+    ask = Ask(
+        model=inbound.model,
+        turns=settle(turns, "contents"),
+        stream=inbound.stream,
+        tools=tools,
+        tool_choice=_tool_choice(request.tool_config) if tools else None,
+        dropped=tuple(sorted(dropped)),
+    )
+    return _configured(ask, request.generation_config or wire.GenerationConfig())
+
+
+def _refuse(fields: dict[str, Any], refused: dict[str, str], at: str) -> None:
+    for name, reason in refused.items():
+        if fields.get(name):
+            raise bad_request(f"`{at}{name}`: {reason}.", param=f"{at}{name}")
+
+
+def _convert(value: Any, type_: type[T], at: str) -> T:
+    try:
+        return msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        raise client_fault(error, at) from None
+
+
+def _system(content: wire.Content | None) -> list[Turn]:
+    texts: list[Text] = []
+    for index, part in enumerate(many(content.parts) if content is not None else []):
+        if part.text is None:
+            param = f"systemInstruction.parts[{index}]"
+            raise bad_request(f"`{param}`: a system instruction takes text only.", param=param)
+        if part.text:
+            texts.append(Text(part.text))
+    return [Turn("system", tuple(texts))]
+
+
+def _tools(entries: list[dict[str, Any]]) -> tuple[Tool, ...]:
+    tools: list[Tool] = []
+    for index, entry in enumerate(entries):
+        for name, value in entry.items():
+            at = f"tools[{index}].{name}"
+            if name == "functionDeclarations":
+                for position, declared in enumerate(many(value)):
+                    where = f"{at}[{position}]"
+                    tools.append(_tool(_convert(declared, wire.FunctionDeclaration, where), where))
+            elif value is not None:
+                message = f"`{at}`: tools that a provider runs itself cannot be translated for another provider."
+                raise bad_request(message, param=at)
+    return tuple(tools)
+
+
+def _tool(declaration: wire.FunctionDeclaration, at: str) -> Tool:
+    parameters = declaration.parameters_json_schema
+    if declaration.parameters is not None:
+        if parameters is not None:
+            message = f"`{at}`: give either parameters or parametersJsonSchema, not both."
+            raise bad_request(message, param=f"{at}.parameters")
+        parameters = to_json_schema(declaration.parameters)
+    return Tool(declaration.name, declaration.description, parameters)
+
+
+def _tool_choice(config: wire.ToolConfig | None) -> ToolChoice | None:
+    calling = config.function_calling_config if config is not None else None
+    if calling is None:
+        return None
+    mode = _MODES.get((calling.mode or "AUTO").upper())
+    if mode is None:
+        param = "toolConfig.functionCallingConfig.mode"
+        raise bad_request(f"`{param}`: {calling.mode!r} is not a mode; use AUTO, ANY, NONE or VALIDATED.", param=param)
+    return ToolChoice(mode, tuple(calling.allowed_function_names or ()))
+
+
+def _configured(ask: Ask, config: wire.GenerationConfig) -> Ask:
+    """Return the ask with the generation config in it."""
+    if (_integer(config.candidate_count, "candidateCount") or 1) > 1:
+        raise _bad_config("candidateCount", "only one answer at a time can be asked for")
+    if config.response_logprobs:
+        raise _bad_config("responseLogprobs", "log probabilities cannot be translated")
+    if any(modality.upper() != "TEXT" for modality in config.response_modalities or ()):
+        raise _bad_config("responseModalities", "only TEXT can be asked for")
+    return msgspec.structs.replace(
+        ask,
+        max_output=_integer(config.max_output_tokens, "maxOutputTokens"),
+        temperature=config.temperature,
+        top_p=config.top_p,
+        top_k=_integer(config.top_k, "topK"),
+        seed=_integer(config.seed, "seed"),
+        frequency_penalty=config.frequency_penalty,
+        presence_penalty=config.presence_penalty,
+        stop=tuple(config.stop_sequences or ()),
+        reasoning=_reasoning(config.thinking_config),
+        output_format=_output_format(config),
+    )
+
+
+def _reasoning(config: wire.ThinkingConfig | None) -> ReasoningAsk | None:
+    if config is None:
+        return None
+    budget = _integer(config.thinking_budget, "thinkingConfig.thinkingBudget")
+    if config.thinking_level is None:
+        return ReasoningAsk(budget=budget, show=config.include_thoughts)
+    if budget is not None:
+        raise _bad_config("thinkingConfig", "give either thinkingLevel or thinkingBudget, not both")
+    level = config.thinking_level.upper()
+    if level not in _LEVELS:
+        known = ", ".join(name for name, effort in _LEVELS.items() if effort)
+        raise _bad_config("thinkingConfig.thinkingLevel", f"{config.thinking_level!r} is not a level; use {known}")
+    return ReasoningAsk(effort=_LEVELS[level], show=config.include_thoughts)
+
+
+def _output_format(config: wire.GenerationConfig) -> OutputFormat | None:
+    schemas = [schema for schema in (config.response_json_schema, config.alternate_json_schema) if schema is not None]
+    if config.response_schema is not None:
+        schemas.append(to_json_schema(config.response_schema))
+    if len(schemas) > 1:
+        raise _bad_config("responseSchema", "give either responseSchema or responseJsonSchema, not both")
+    media_type = config.response_mime_type or ("application/json" if schemas else "text/plain")
+    if media_type == "text/plain" and not schemas:
+        return None
+    if media_type != "application/json":
+        raise _bad_config("responseMimeType", f"{media_type!r} cannot be translated; use application/json")
+    return OutputFormat(schemas[0] if schemas else None)
+
+
+def _integer(value: float | None, name: str) -> int | None:
+    """Return a whole number; SDKs write 40.0 where the API means 40 (pitfall 38)."""
+    if value is None or int(value) == value:
+        return None if value is None else int(value)
+    raise _bad_config(name, "a whole number is needed")
+
+
+def _bad_config(name: str, reason: str) -> ClientFault:
+    param = f"generationConfig.{name}"
+    return bad_request(f"`{param}`: {reason}.", param=param)

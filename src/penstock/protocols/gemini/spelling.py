@@ -1,0 +1,56 @@
+"""One spelling for keys: SDKs mix camelCase and snake_case in one request, and the API takes both (pitfall 35)."""
+
+import re
+from typing import Any, cast
+
+from penstock.core.errors import bad_request
+
+_HUMP = re.compile(r"(?<=[A-Za-z0-9])_([a-z0-9])")
+
+# What stands under these keys is the caller's own, not the API's.
+_CALLERS_OWN = {
+    "_responseJsonSchema",
+    "args",
+    "default",
+    "enum",
+    "example",
+    "labels",
+    "parametersJsonSchema",
+    "partMetadata",
+    "response",
+    "responseJsonSchema",
+}
+
+
+def camel(key: str) -> str:
+    """Return a key in the API's first spelling."""
+    return _HUMP.sub(lambda match: match[1].upper(), key) if "_" in key else key
+
+
+def camel_case(value: Any, at: str = "") -> Any:
+    """Return a request with all keys that belong to the API in camelCase; the caller's own data stay.
+
+    Raises:
+        ClientFault: an object has one key in both spellings; `at` and the key are its `param`.
+    """
+    if isinstance(value, list):
+        return [camel_case(item, f"{at}[{index}]") for index, item in enumerate(cast("list[Any]", value))]
+    if not isinstance(value, dict):
+        return value
+    spelled: dict[str, Any] = {}
+    for key, item in cast("dict[str, Any]", value).items():
+        name = camel(key)
+        path = f"{at}.{name}" if at else name
+        if name in spelled:
+            raise bad_request(f"`{path}` is given twice, in two spellings.", param=path)
+        spelled[name] = _member(name, item, path)
+    return spelled
+
+
+def _member(name: str, item: Any, path: str) -> Any:
+    if name in _CALLERS_OWN:
+        return item
+    if name == "properties" and isinstance(item, dict):  # a schema's: the names are the caller's, the schemas are not
+        members = cast("dict[str, Any]", item)
+        return {key: camel_case(schema, f"{path}.{key}") for key, schema in members.items()}
+    return camel_case(item, path)

@@ -1,0 +1,143 @@
+"""An Ask to a request for a Gemini provider. Sections 6.1 and 8 of docs/protocols.md."""
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from penstock.core.errors import bad_request
+from penstock.core.request import Ask, Effort, ReasoningAsk, Tool, budget_of, effort_of
+from penstock.protocols.base import ModelFacts, Outbound, ReasoningStyle, Target
+from penstock.protocols.gemini.write_contents import ContentsWriter
+from penstock.protocols.names import ToolNames
+from penstock.wire.payload import encode
+
+_ILLEGAL = re.compile(r"^[^A-Za-z_]|[^A-Za-z0-9_.:-]")
+_MAX_NAME = 64
+_MAX_STOP = 5
+
+_MODES = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
+
+_LEVELS: dict[Effort, str] = {
+    "none": "MINIMAL",
+    "minimal": "MINIMAL",
+    "low": "LOW",
+    "medium": "MEDIUM",
+    "high": "HIGH",
+    "xhigh": "XHIGH",
+    "max": "XHIGH",
+}
+
+
+def write_request(ask: Ask, target: Target) -> Outbound:
+    """Return the request for a provider.
+
+    Raises:
+        ClientFault: something would change its meaning: too many stop sequences, or a conversation without content.
+    """
+    names = ToolNames(_ILLEGAL, _MAX_NAME)
+    contents = ContentsWriter(target.provider, names)
+    body: dict[str, Any] = {"contents": contents.write(ask.turns)}
+    if not body["contents"]:
+        raise bad_request("Nothing of the conversation can be sent to this model: it has no content.")
+    if contents.system:
+        body["systemInstruction"] = {"parts": [{"text": text} for text in contents.system]}
+    dropped = contents.dropped | _hints(ask)
+    if ask.tools:
+        body |= _tools(ask, names)
+    config, unsupported = _generation_config(ask, target.facts)
+    if config:
+        body["generationConfig"] = config
+    return Outbound(
+        path=path(target.model, "streamGenerateContent?alt=sse" if ask.stream else "generateContent"),
+        body=encode(body),
+        dropped=tuple(sorted(dropped | unsupported)),
+        tool_names=names.changed,
+    )
+
+
+def path(model: str, method: str) -> str:
+    """Return the path of a call, to be added to the provider's base URL. Slashes in the model's name stay."""
+    name = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+    return f"/v1beta/{quote(name, safe='/:@')}:{method}"
+
+
+def _hints(ask: Ask) -> set[str]:
+    """Return the names of what the protocol has no word for."""
+    hints = {"verbosity": ask.verbosity, "user": ask.user}
+    dropped = {name for name, value in hints.items() if value is not None}
+    if ask.parallel_tool_calls is False:
+        dropped.add("parallel_tool_calls")
+    if any(tool.strict for tool in ask.tools):
+        dropped.add("strict")
+    return dropped
+
+
+def _tools(ask: Ask, names: ToolNames) -> dict[str, Any]:
+    choice = ask.tool_choice
+    tools = ask.tools
+    if choice is not None and choice.mode == "auto" and choice.allowed:  # AUTO takes no names: leave out the others
+        tools = tuple(tool for tool in tools if tool.name in choice.allowed)
+    if not tools:
+        return {}
+    body: dict[str, Any] = {"tools": [{"functionDeclarations": [_tool(tool, names) for tool in tools]}]}
+    if choice is not None:
+        calling: dict[str, Any] = {"mode": _MODES[choice.mode]}
+        if choice.mode == "required" and choice.allowed:
+            calling["allowedFunctionNames"] = [names.legal(name) for name in choice.allowed]
+        body["toolConfig"] = {"functionCallingConfig": calling}
+    return body
+
+
+def _tool(tool: Tool, names: ToolNames) -> dict[str, Any]:
+    declaration: dict[str, Any] = {"name": names.legal(tool.name)}
+    if tool.description:
+        declaration["description"] = tool.description
+    if tool.parameters is not None and not _takes_nothing(tool.parameters):
+        declaration["parametersJsonSchema"] = tool.parameters
+    return declaration
+
+
+def _takes_nothing(schema: dict[str, Any]) -> bool:
+    """Whether a schema is one of the ways to say that a function has no parameters, which the API refuses."""
+    return not any(schema.get(key) for key in schema.keys() - {"type", "$schema", "title", "description"})
+
+
+def _generation_config(ask: Ask, facts: ModelFacts) -> tuple[dict[str, Any], set[str]]:
+    """Return the config, and the names of what the model does not take."""
+    if len(ask.stop) > _MAX_STOP:
+        message = f"This model takes {_MAX_STOP} stop sequences at most; the request has {len(ask.stop)}."
+        raise bad_request(message, param="stop")
+    sampling = {"temperature": ask.temperature, "topP": ask.top_p, "topK": ask.top_k}
+    config: dict[str, Any] = {
+        **(sampling if facts.sampling else {}),
+        "maxOutputTokens": ask.max_output,
+        "stopSequences": list(ask.stop) or None,
+        "seed": ask.seed,
+        "presencePenalty": ask.presence_penalty,
+        "frequencyPenalty": ask.frequency_penalty,
+    }
+    if ask.output_format is not None:
+        config["responseMimeType"] = "application/json"
+        config["responseJsonSchema"] = ask.output_format.schema
+    dropped: set[str] = set()
+    if not facts.sampling:
+        given = {"temperature": ask.temperature, "top_p": ask.top_p, "top_k": ask.top_k}
+        dropped |= {name for name, value in given.items() if value is not None}
+    if ask.reasoning is not None:
+        config["thinkingConfig"] = _thinking(ask.reasoning, facts.reasoning)
+        if facts.reasoning == "effort" and effort_of(ask.reasoning) == "none":
+            dropped.add("reasoning_effort")  # the least there is, not none
+    return {name: value for name, value in config.items() if value is not None}, dropped
+
+
+def _thinking(reasoning: ReasoningAsk, style: ReasoningStyle) -> dict[str, Any] | None:
+    """Return how much to think, in the one way that the model takes: both are refused (pitfall 56)."""
+    config: dict[str, Any] = {}
+    if reasoning.show is not None:
+        config["includeThoughts"] = reasoning.show
+    effort, budget = effort_of(reasoning), budget_of(reasoning)
+    if style == "effort" and effort is not None:
+        config["thinkingLevel"] = _LEVELS[effort]
+    elif style == "budget" and budget is not None:
+        config["thinkingBudget"] = budget
+    return config or None

@@ -1,0 +1,30 @@
+"""OpenAI Chat Completions, both directions: the protocol that most compatible servers speak.
+
+Source: https://platform.openai.com/docs/api-reference/chat; sections 3 and 7-11 of the protocol reference.
+"""
+
+from penstock.protocols.base import WireProtocol
+from penstock.protocols.openai_chat.decode import Decoder, read_response, usage_only
+from penstock.protocols.openai_chat.encode import Encoder, write_response
+from penstock.protocols.openai_chat.errors import read_error, write_error
+from penstock.protocols.openai_chat.read_request import open_request, read_request
+from penstock.protocols.openai_chat.write_request import forward_request, write_request
+
+__all__ = ["PROTOCOL"]
+
+PROTOCOL = WireProtocol(
+    name="openai-chat",
+    open_request=open_request,
+    read_request=read_request,
+    write_request=write_request,
+    forward_request=forward_request,
+    decoder=Decoder,
+    encoder=Encoder,
+    read_response=read_response,
+    write_response=write_response,
+    read_error=read_error,
+    write_error=write_error,
+    usage_only=usage_only,
+    auth="bearer",
+    response_headers=("x-ratelimit-",),
+)

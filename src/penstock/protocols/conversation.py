@@ -13,8 +13,8 @@ def settle(turns: Iterable[Turn], param: str) -> tuple[Turn, ...]:
     """Return the turns in the order an Ask promises: merged, results answered right after their calls, and first.
 
     Raises:
-        ClientFault: there is no turn, a result answers no call, or a call has no result though the conversation went
-            on (pitfalls 44, 45, 47). `param` names the list of messages.
+        ClientFault: there is no turn, a result answers no call, a call has no result though the conversation went on,
+            or either comes twice (pitfalls 44, 45, 47). `param` names the list of messages.
     """
     merged = _merge(turns)
     if not any(turn.role != "system" for turn in merged):
@@ -28,7 +28,7 @@ def settle(turns: Iterable[Turn], param: str) -> tuple[Turn, ...]:
             calls = {}
         elif turn.role == "assistant":
             _require_answered(calls, param)
-            calls = {part.id: part for part in turn.parts if isinstance(part, ToolCall)}
+            calls = _calls(turn.parts, param)
             if position == len(merged) - 1:
                 calls = {}
         settled.append(current)
@@ -58,13 +58,29 @@ def _merge(turns: Iterable[Turn]) -> list[Turn]:
     return merged
 
 
+def _calls(parts: tuple[Part, ...], param: str) -> dict[str, ToolCall]:
+    calls: dict[str, ToolCall] = {}
+    for part in parts:
+        if isinstance(part, ToolCall):
+            if part.id in calls:
+                raise bad_request(f"`{param}`: two tool calls of one turn have the id {part.id!r}.", param=param)
+            calls[part.id] = part
+    return calls
+
+
 def _results_first(parts: tuple[Part, ...], calls: dict[str, ToolCall], param: str) -> tuple[Part, ...]:
     """Put the results before all else, in the order of the calls they answer."""
-    results = {part.call_id: part for part in parts if isinstance(part, ToolResult)}
-    for call_id in results:
-        if call_id not in calls:
-            message = f"`{param}`: a tool result answers {call_id!r}, but the turn before made no call with this id."
-            raise bad_request(message, param=param)
+    results: dict[str, ToolResult] = {}
+    for part in parts:
+        if isinstance(part, ToolResult):
+            if part.call_id not in calls:
+                message = (
+                    f"`{param}`: a tool result answers {part.call_id!r}, a call that the turn before did not make."
+                )
+                raise bad_request(message, param=param)
+            if part.call_id in results:
+                raise bad_request(f"`{param}`: two tool results answer the call {part.call_id!r}.", param=param)
+            results[part.call_id] = part
     _require_answered({call_id: call for call_id, call in calls.items() if call_id not in results}, param)
     ordered = [
         ToolResult(call_id, call.name, results[call_id].content, results[call_id].is_error)

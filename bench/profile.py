@@ -32,26 +32,40 @@ SCENARIOS = {PER_EVENT: measure.cpu_per_event, PER_REQUEST: measure.cpu_per_requ
 _PERIOD = 0.001
 
 
-class Samples(msgspec.Struct):
+class Samples(msgspec.Struct, frozen=True):
     """How often each function was seen: running itself, running at all; and each line running itself."""
 
     count: int = 0
-    own: Counter[str] = msgspec.field(default_factory=Counter)
-    total: Counter[str] = msgspec.field(default_factory=Counter)
-    lines: Counter[str] = msgspec.field(default_factory=Counter)
+    own: dict[str, int] = {}
+    total: dict[str, int] = {}
+    lines: dict[str, int] = {}
+
+
+class Sampler:
+    """Takes samples."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._own: Counter[str] = Counter()
+        self._total: Counter[str] = Counter()
+        self._lines: Counter[str] = Counter()
 
     def add(self, frame: FrameType | None) -> None:
         """Note a stack."""
         if frame is None:
             return
-        self.count += 1
-        self.own[_function(frame)] += 1
-        self.lines[f"{_place(frame)}:{frame.f_lineno}"] += 1
+        self._count += 1
+        self._own[_function(frame)] += 1
+        self._lines[f"{_place(frame)}:{frame.f_lineno}"] += 1
         seen: set[str] = set()
         while frame is not None:
             seen.add(_function(frame))
             frame = frame.f_back
-        self.total.update(seen)
+        self._total.update(seen)
+
+    def samples(self) -> Samples:
+        """Return what was seen."""
+        return Samples(self._count, dict(self._own), dict(self._total), dict(self._lines))
 
 
 def _function(frame: FrameType) -> str:
@@ -70,15 +84,15 @@ def _place(frame: FrameType) -> str:
 
 def run_sampled(output: Path, argv: list[str]) -> None:
     """Run the gateway; sample from SIGUSR2 on, and write what was seen when it ends."""
-    samples = Samples()
-    signal.signal(signal.SIGPROF, lambda _, frame: samples.add(frame))
+    sampler = Sampler()
+    signal.signal(signal.SIGPROF, lambda _, frame: sampler.add(frame))
     signal.signal(signal.SIGUSR2, lambda *_: signal.setitimer(signal.ITIMER_PROF, _PERIOD, _PERIOD))
     sys.argv = ["penstock", *argv]
     try:
         runpy.run_module("penstock", run_name="__main__", alter_sys=True)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        output.write_bytes(msgspec.json.encode(samples))
+        output.write_bytes(msgspec.json.encode(sampler.samples()))
 
 
 # ---- outside ---------------------------------------------------------------------------------------------------------
@@ -116,7 +130,9 @@ def show(samples: Samples, rows: int) -> None:
         table = Table(title=f"\n{title}", title_justify="left", title_style="bold")
         table.add_column("%", justify="right")
         table.add_column("where")
-        for where, count in counts.most_common(rows):
+        # What is on every stack (how the process was started) says nothing.
+        telling = Counter({where: count for where, count in counts.items() if count < samples.count})
+        for where, count in telling.most_common(rows):
             table.add_row(f"{100 * count / samples.count:.1f}", where)
         console.print(table)
 

@@ -177,7 +177,7 @@ class Expectation(Struct, frozen=True):
             return "" if body == self.exact else _difference(body, self.exact)
         try:
             said, ended = _SAID[self.protocol](body)
-        except (msgspec.DecodeError, LookupError, TypeError) as error:
+        except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
             return f"the stream cannot be read: {error!r}"
         if said != text(self.events):
             return f"{said.count('tok')} events came in instead of {self.events}, or in another order"
@@ -194,10 +194,12 @@ def _payloads(body: bytes) -> list[bytes]:
 
 
 def _said_chat(body: bytes) -> tuple[str, bool]:
-    *chunks, last = _payloads(body)
-    choices = [choice for chunk in chunks for choice in msgspec.json.decode(chunk)["choices"]]
+    payloads = _payloads(body)
+    ended = payloads[-1] == b"[DONE]"
+    chunks = [msgspec.json.decode(payload) for payload in payloads[: -1 if ended else None]]
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
     finished = any(choice["finish_reason"] == "stop" for choice in choices)
-    return "".join(choice["delta"].get("content") or "" for choice in choices), finished and last == b"[DONE]"
+    return "".join(choice["delta"].get("content") or "" for choice in choices), finished and ended
 
 
 def _said_anthropic(body: bytes) -> tuple[str, bool]:

@@ -108,7 +108,7 @@ class ProviderDecoder(Generic[T]):
         """
         try:
             return self.fast(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         try:
             value = json.loads(data.decode("utf-8", "replace"), parse_constant=lambda _: None, strict=False)

@@ -45,6 +45,7 @@ class Decoder:
         "_assembler",
         "_broken",
         "_calls",
+        "_counted",
         "_counters",
         "_detail",
         "_first",
@@ -62,6 +63,7 @@ class Decoder:
         self._calls = ToolCalls(self._assembler, origin, token)
         self._counters = Counters()
         self._started = False
+        self._counted = False  # the final count came, in a chunk of its own
         self._refused = False
         self._broken = ""  # the finish reason that says the answer did not finish
         self._others: dict[int, bool] = {}  # further choices, and whether each has finished
@@ -87,7 +89,7 @@ class Decoder:
         if data[0] != 0x7B:  # "{"
             data = data.strip()
             if data == b"[DONE]":
-                return self.close()
+                return self._done()
             if not data or data.startswith(b":"):  # a comment that a proxy put into the data
                 return []
         chunk = _chunks.decode(data)
@@ -106,6 +108,15 @@ class Decoder:
         self._assembler.close()
         return self._assembler.take()
 
+    def _done(self) -> list[Event]:
+        """Return the last events of a stream that says it is done.
+
+        Without a finish reason that is not enough, since proxies say it after a cut, too; with the final count it is.
+        """
+        if self._counted and not self._assembler.finishing:
+            self._assembler.finish("stop", "")
+        return self.close()
+
     def _fail(self, chunk: wire.Chunk, data: bytes) -> None:
         if self._started:
             self._read(chunk)  # usage often comes with the error
@@ -121,6 +132,7 @@ class Decoder:
             else:
                 self._choice(choice)
         if chunk.usage is not None:
+            self._counted = not chunk.choices
             self._assembler.update(self._counters.merge(chunk.usage))
         elif chunk.x_groq is not None and chunk.x_groq.usage is not None and self._started:
             self._assembler.update(self._counters.merge(chunk.x_groq.usage))

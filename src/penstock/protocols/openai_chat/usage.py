@@ -5,6 +5,9 @@ from typing import Any
 from penstock.core.usage import Usage
 from penstock.protocols.openai_chat import wire
 
+_ABSURD = 2**53
+"""No count reaches what a float cannot hold exactly; who gives one counts wrongly."""
+
 
 class Counters:
     """The raw counters of one answer: the latest value of each that was given. Nothing is ever summed."""
@@ -24,7 +27,7 @@ class Counters:
         inputs = usage.prompt_tokens_details or wire.InputDetails()
         outputs = usage.completion_tokens_details or wire.OutputDetails()
         cached = (inputs.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens)
-        self._cached = next((count for count in cached if count is not None), self._cached)
+        self._cached = _latest(next((count for count in cached if count is not None), None), self._cached)
         self._prompt = _latest(usage.prompt_tokens, self._prompt)
         self._written = _latest(inputs.cache_write_tokens, self._written)
         self._completion = _latest(usage.completion_tokens, self._completion)
@@ -72,4 +75,5 @@ def spell(usage: Usage) -> dict[str, Any]:
 
 
 def _latest(given: int | None, known: int | None) -> int | None:
-    return known if given is None else given
+    """Return the count that was given, unless it cannot be one, else the one known before."""
+    return known if given is None or not 0 <= given < _ABSURD else given

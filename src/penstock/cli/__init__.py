@@ -1,0 +1,115 @@
+"""The command line. Each command is a short function here; what it does is in a module beside it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from penstock import __version__
+from penstock.core.errors import ConfigError, Fault
+
+app = typer.Typer(
+    name="penstock",
+    help="A streaming LLM gateway: one address and one key for every model, in the protocol you already speak.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="TOML file. Without one, providers come from the environment.", show_default=False
+    ),
+]
+HostOption = Annotated[str | None, typer.Option(help="Where to listen; wins over the file.", show_default="127.0.0.1")]
+PortOption = Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any free port.", show_default="8080")]
+LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error. Logs go to standard error.")]
+
+
+def run_to_end(main: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine on the fast loop; turn what a user can mend into one line and exit status 2."""
+    try:
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(main)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except (ConfigError, Fault) as error:
+        typer.echo(f"penstock: {error}", err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"penstock: {error.strerror or error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _fast_loop() -> Any:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    return uvloop.new_event_loop
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[
+        str | None, typer.Option(help="Where to listen; wins over the file.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0 takes any free port.", show_default="8080")
+    ] = None,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run the gateway.
+
+    Without a config file it serves every provider whose key stands in the environment (OPENAI_API_KEY,
+    ANTHROPIC_API_KEY, GEMINI_API_KEY, DEEPSEEK_API_KEY ...) and the scripted demo models. On the first run it makes a
+    key and shows it once.
+    """
+    from penstock.cli import serving  # noqa: PLC0415 - `penstock --help` need not load a web server
+
+    run_to_end(serving.serve(config, host, port, log_level, os.environ))
+
+
+@app.command()
+def demo() -> None:
+    """See a poem arrive through three protocols. Needs no key, and ends by itself."""
+    from penstock.cli import demonstration  # noqa: PLC0415
+
+    run_to_end(demonstration.run())
+
+
+@app.command()
+def simulate(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 9001,
+    settings: Annotated[str, typer.Option("--set", help="For every request, for example `ttft=0.2,gap=0.02`.")] = "",
+) -> None:
+    """Run the scripted demo provider alone, to test or load a gateway against it.
+
+    It speaks the OpenAI, Anthropic and Gemini protocols. A request can override the settings in a header
+    `x-penstock-sim: ttft=0.2,fault=cut` or behind its model name: `poet@gap=0.05,fault=cut`.
+    """
+    from penstock.cli import serving  # noqa: PLC0415
+
+    run_to_end(serving.simulate(host, port, settings))

@@ -1,0 +1,115 @@
+"""`penstock serve` and `penstock simulate`: start, say what is served, wait for the signal to stop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import platformdirs
+from rich.console import Console
+from rich.markup import escape
+
+from penstock.cli.logs import configure_logs
+from penstock.config import Config, load
+from penstock.core.errors import ConfigError
+from penstock.core.secret import Secret
+from penstock.server.app import Service, open_keyring, start
+from penstock.simulator.server import start as start_simulator
+from penstock.simulator.settings import Settings, parse_settings
+from penstock.store.keyfile import KeyFile
+
+
+async def serve(
+    path: Path | None, host: str | None, port: int | None, log_level: str, environ: Mapping[str, str]
+) -> None:
+    """Run the gateway until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        OSError: the address cannot be listened on.
+    """
+    configure_logs(log_level)
+    config = _overridden(load(path, environ) if path else Config(), host, port)
+    keyring, first = open_keyring(config, KeyFile(data_directory(environ)))
+    try:
+        service = await start(config, environ, keyring)
+    except OSError as error:
+        where = f"{config.server.host}:{config.server.port}"
+        raise ConfigError(f"cannot listen on {where}: {error.strerror or error}; choose another with --port") from None
+    try:
+        _announce(Console(), service, config, first)
+        await _stopped()
+    finally:
+        await service.close()
+
+
+async def simulate(host: str, port: int, settings: str) -> None:
+    """Run the simulator until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: the settings cannot be used.
+        OSError: the address cannot be listened on.
+    """
+    simulator = await start_simulator(host, port, parse_settings(settings, Settings(), "--set"))
+    address = f"http://{host}:{simulator.port}"
+    console = Console()
+    console.print(f"[bold]Penstock simulator[/bold] on {address}: scripted models, no key needed.")
+    console.print(f"  OpenAI base URL     {address}/v1")
+    console.print(f"  Anthropic base URL  {address}")
+    console.print(f"  Gemini base URL     {address}")
+    console.print("  Models              poet, echo, tools, thinker; settings behind an @: poet@gap=0.05,fault=cut")
+    try:
+        await _stopped()
+    finally:
+        await simulator.close()
+
+
+def data_directory(environ: Mapping[str, str]) -> Path:
+    """Return where keys are kept: PENSTOCK_DATA_DIR, or the platform's place for a user's data."""
+    return Path(environ.get("PENSTOCK_DATA_DIR") or platformdirs.user_data_dir("penstock", appauthor=False))
+
+
+def _overridden(config: Config, host: str | None, port: int | None) -> Config:
+    server = config.server
+    server = msgspec.structs.replace(
+        server, host=server.host if host is None else host, port=server.port if port is None else port
+    )
+    return msgspec.structs.replace(config, server=server)
+
+
+async def _stopped() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends the loop instead
+            loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _announce(console: Console, service: Service, config: Config, first: Secret | None) -> None:
+    """Say where the gateway is, what it serves, and what to paste to see it work."""
+    address = service.address
+    console.print(f"[bold]Penstock[/bold] listens on [bold]{address}[/bold]\n")
+    console.print(f"  OpenAI SDK      base_url={address}/v1")
+    console.print(f"  Anthropic SDK   base_url={address}/anthropic")
+    console.print(f"  Gemini SDK      base_url={address}\n")
+    serves = ", ".join(service.catalog.providers)
+    console.print(f"  Providers       {escape(serves)}", soft_wrap=True)
+    console.print("                  [dim]set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY ... for more[/dim]")
+    shown = first.reveal() if first else "$PENSTOCK_KEY"
+    if first:
+        console.print(f"\n  [bold]Your key        {shown}[/bold]")
+        console.print("                  [dim]shown once; only its hash is kept[/dim]")
+    else:
+        names = ", ".join(key.name for key in config.keys)
+        console.print(f"  Keys            {escape(names) or 'the one shown at the first start'}")
+    body = '{"model":"demo/poet","stream":true,"messages":[{"role":"user","content":"写一首关于秋天的短诗"}]}'
+    console.print("\n  Try it:")
+    console.print(
+        f"  curl -N {address}/v1/chat/completions -H 'Authorization: Bearer {shown}' -d '{body}'\n",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )

@@ -1,0 +1,76 @@
+"""One call by one client: what it asks for, who asks, and what answers to it are written with."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from penstock.core.request import Ask
+from penstock.protocols.base import Inbound, Reply, WireProtocol
+
+
+class Call(Struct, frozen=True):
+    """A client's request, authenticated and opened.
+
+    Attributes:
+        id: the request id, also given to the client.
+        key: name of the key that was used.
+        protocol: what the client speaks.
+        inbound: its request.
+        token: random, for the ids of the answer.
+        created: when it came, Unix time in seconds.
+        started: when it came, on the monotonic clock, in seconds.
+    """
+
+    id: str
+    key: str
+    protocol: WireProtocol
+    inbound: Inbound
+    token: str
+    created: int
+    started: float
+
+    def read(self) -> Ask:
+        """Return what the client means.
+
+        Raises:
+            ClientFault: it means something that cannot be asked for.
+        """
+        return self.protocol.read_request(self.inbound)
+
+    def reply(self, input_estimate: int) -> Reply:
+        """Return what an encoder needs to know to answer this call."""
+        return Reply(
+            token=self.token,
+            model=self.inbound.model,
+            created=self.created,
+            include_usage=self.inbound.include_usage,
+            array=self.inbound.array,
+            input_estimate=input_estimate,
+        )
+
+
+class Client(Protocol):
+    """The client's end of a streamed answer. What goes before the first byte can still become an HTTP error."""
+
+    async def start(self, headers: dict[str, str]) -> None:
+        """Send status 200 and the headers of a stream."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; returns when the connection can take more."""
+        ...
+
+    async def end(self) -> None:
+        """End the body as a complete one."""
+        ...
+
+    async def abort(self) -> None:
+        """Send what was written, and cut the connection so that the body stays visibly incomplete."""
+        ...
+
+
+class WholeAnswer(Struct, frozen=True):
+    """An answer that is not streamed, ready to be sent with status 200."""
+
+    body: bytes
+    headers: dict[str, str]

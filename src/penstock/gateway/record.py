@@ -1,0 +1,56 @@
+"""What one call came to: the single place that usage, logs and limits look at, streamed or not."""
+
+from collections.abc import Iterable
+
+from penstock.core.errors import ErrorInfo
+from penstock.core.events import Delta, Event, Finish, PartStart, Start, UsageUpdate
+from penstock.core.usage import UNKNOWN, Usage, estimate_tokens
+
+
+class Record:
+    """What has been seen of an answer so far.
+
+    Attributes:
+        usage: as the provider last said.
+        finish: set once the answer ended well.
+        error: set by whoever tells the client that it broke, as the client was told.
+        begun: whether anything came that a client must be shown; until then an error can still be an HTTP status.
+        first_output: when the first output was sent to the client, on the monotonic clock in seconds; 0 if never.
+        output_bytes: UTF-8 bytes of all output.
+    """
+
+    __slots__ = ("begun", "error", "finish", "first_output", "output_bytes", "upstream_id", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage = UNKNOWN
+        self.finish: Finish | None = None
+        self.error: ErrorInfo | None = None
+        self.begun = False
+        self.first_output = 0.0
+        self.output_bytes = 0
+        self.upstream_id = ""
+
+    def observe(self, events: Iterable[Event]) -> None:
+        """Take note of events in their order."""
+        for event in events:
+            match event:
+                case Delta():
+                    self.begun = True
+                    self.output_bytes += len(event.text.encode("utf-8", "replace"))
+                case UsageUpdate():
+                    self.usage = self.usage.updated(event.usage)
+                case Start():
+                    self.upstream_id = event.id
+                case PartStart():
+                    self.begun = True
+                case Finish():
+                    self.begun = True
+                    self.finish = event
+                case _:
+                    pass
+
+    def usage_or_estimate(self, input_tokens: int) -> Usage:
+        """Return the provider's usage, or an estimate that is flagged as one; never zero for what was produced."""
+        if self.usage.known:
+            return self.usage
+        return Usage(uncached=max(1, input_tokens), output=estimate_tokens(self.output_bytes), estimated=True)

@@ -1,0 +1,230 @@
+"""The relay: provider's bytes in, client's bytes out. No I/O.
+
+    relay = Relay(protocol, decoder, writer, record)
+    for chunk in upstream:
+        send(relay.feed(chunk))
+    send(relay.close())
+
+Whatever the pair of protocols, the same reader and the same decoder look at the stream, so usage and ends have one
+truth. What differs is the writer: `Passthrough` hands on the bytes that came, `Translation` encodes the events. A
+failure is always written by the client protocol's encoder, because a provider's error text may hold secrets.
+
+Only whole frames are handed on. A parser cannot use the first half of a frame, and after a cut the client finds an
+error event where it expects one instead of behind half a payload.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from penstock.core.errors import ErrorInfo, UpstreamFault
+from penstock.core.events import Event, Failure, Finish, PartStart, UsageUpdate
+from penstock.gateway.record import Record
+from penstock.protocols.base import Decoder, Encoder
+from penstock.wire.framing import FrameReader
+from penstock.wire.sse import Frame
+
+
+class Writer(Protocol):
+    """How one frame, and the events that it brought, reach the client."""
+
+    def write(self, frame: Frame, events: list[Event]) -> bytes:
+        """Return the client's bytes for a frame of the provider."""
+        ...
+
+    def finish(self, events: list[Event]) -> bytes:
+        """Return the bytes for the events that the end of the provider's body brought."""
+        ...
+
+    def fail(self, before: list[Event], error: ErrorInfo) -> bytes:
+        """Return the bytes that tell the client that the answer broke, after the events that came before."""
+        ...
+
+
+class Passthrough:
+    """The bytes the provider sent are the bytes the client gets.
+
+    With `usage_only`, frames that it recognises are left out: they hold the usage that we asked for and the client
+    did not.
+    """
+
+    def __init__(self, encoder: Encoder, usage_only: Callable[[Frame], bool] | None) -> None:
+        self._encoder = encoder
+        self._usage_only = usage_only
+
+    def write(self, frame: Frame, events: list[Event]) -> bytes:
+        """Return the frame as it came."""
+        if self._usage_only is not None and b'"usage"' in frame.raw and self._usage_only(frame):
+            return b""
+        return frame.raw
+
+    def finish(self, events: list[Event]) -> bytes:
+        """Return nothing: the provider's own end has been handed on."""
+        return b""
+
+    def fail(self, before: list[Event], error: ErrorInfo) -> bytes:
+        """Return the protocol's error event."""
+        return self._encoder.encode(Failure(error))
+
+
+class ArrayPassthrough:
+    """The provider's payloads as the elements of one growing JSON array, for clients that did not ask for events."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._begun = False
+
+    def write(self, frame: Frame, events: list[Event]) -> bytes:
+        """Return the payload as the next element."""
+        if not frame.data:
+            return b""
+        separator = b",\r\n" if self._begun else b"["
+        self._begun = True
+        return separator + frame.data
+
+    def finish(self, events: list[Event]) -> bytes:
+        """Return the end of the array."""
+        return b"]" if self._begun else b"[]"
+
+    def fail(self, before: list[Event], error: ErrorInfo) -> bytes:
+        """Return the error as the last element."""
+        alone = self._encoder.encode(Failure(error))
+        return b",\r\n" + alone.removeprefix(b"[") if self._begun else alone
+
+
+class Translation:
+    """The client's protocol says what the provider's said."""
+
+    def __init__(self, encoder: Encoder, record: Record, tool_names: dict[str, str], input_tokens: int) -> None:
+        self._encode = encoder.encode
+        self._record = record
+        self._tool_names = tool_names
+        self._input_tokens = input_tokens
+
+    def write(self, frame: Frame, events: list[Event]) -> bytes:
+        """Return the events, encoded."""
+        if len(events) == 1 and not isinstance(events[0], PartStart | Finish):
+            return self._encode(events[0])
+        return self.finish(events)
+
+    def finish(self, events: list[Event]) -> bytes:
+        """Return the events, encoded; usage that nobody gave is estimated before the end."""
+        written: list[bytes] = []
+        for event in events:
+            match event:
+                case PartStart() if event.name in self._tool_names:
+                    original = self._tool_names[event.name]
+                    written.append(self._encode(PartStart(event.index, event.kind, event.id, original)))
+                case Finish() if not self._record.usage.known:
+                    estimate = self._record.usage_or_estimate(self._input_tokens)
+                    written.append(self._encode(UsageUpdate(estimate)))
+                    written.append(self._encode(event))
+                case _:
+                    written.append(self._encode(event))
+        return b"".join(written)
+
+    def fail(self, before: list[Event], error: ErrorInfo) -> bytes:
+        """Return what came before, and the protocol's error event."""
+        return self.finish(before) + self._encode(Failure(error))
+
+
+class Relay:
+    """One answer on its way. `record` tells what it has come to; after `record.error` nothing more is relayed."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        writer: Writer,
+        record: Record,
+        redact: Callable[[ErrorInfo], ErrorInfo],
+        translation: Callable[[], Writer],
+    ) -> None:
+        """Make a relay.
+
+        Args:
+            decoder: of the provider's protocol.
+            writer: for an event stream.
+            record: where to note what was seen.
+            redact: what to do to a provider's error before a client sees it.
+            translation: makes the writer to use if the body turns out not to be an event stream.
+        """
+        self._reader = FrameReader()
+        self._decoder = decoder
+        self._writer = writer
+        self._record = record
+        self._redact = redact
+        self._translation = translation
+        self.blind = ""
+        """Why the decoder stopped understanding a stream that is passed through; empty while it does."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer is over, well or not; nothing need be read any more."""
+        return self._decoder.ended or self._record.error is not None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the bytes for the client that a chunk of the provider's body brings."""
+        undecided = self._reader.kind is None
+        try:
+            frames = self._reader.feed(chunk)
+        except UpstreamFault as fault:
+            return self.fail(fault.info)
+        if undecided and self._reader.kind == "json":
+            self._writer = self._translation()
+        if len(frames) == 1:
+            return self._relay(frames[0])
+        return b"".join([self._relay(frame) for frame in frames])
+
+    def close(self, broken: ErrorInfo | None = None) -> bytes:
+        """Return the last bytes, at the end of the provider's body: an error event unless the answer had ended.
+
+        Args:
+            broken: why the body ended, if it did not end by itself. It does not matter once the answer was complete
+                (pitfall 112).
+        """
+        written = b"".join([self._relay_last(frame) for frame in self._reader.close()])
+        if self._record.error is not None or self.ended:
+            return written
+        if self.blind:
+            return written + self.fail(broken) if broken else written
+        events = self._decoder.close()
+        self._record.observe(events)
+        if events and isinstance(events[-1], Failure):
+            return written + self.fail(broken or events[-1].error, events[:-1])
+        return written + self._writer.finish(events)
+
+    def fail(self, error: ErrorInfo, before: list[Event] | None = None) -> bytes:
+        """Return the bytes that end the client's stream with an error; nothing if it is over already."""
+        if self._record.error is not None or self._record.finish is not None:
+            return b""
+        self._record.error = self._redact(error)
+        return self._writer.fail(before or [], self._record.error)
+
+    def _relay(self, frame: Frame) -> bytes:
+        if self._record.error is not None:
+            return b""
+        if self.blind:
+            return self._writer.write(frame, [])
+        try:
+            return self._pass_on(frame, self._decoder.decode(frame))
+        except UpstreamFault as fault:
+            if isinstance(self._writer, Translation):
+                return self.fail(fault.info)
+            self.blind = fault.info.message
+            return self._writer.write(frame, [])
+
+    def _relay_last(self, frame: Frame) -> bytes:
+        """Relay the frame that the body ended in: with the blank line it lacks, or not at all if it is half a frame."""
+        if self._record.error is not None or self.blind:
+            return b""
+        completed = Frame(frame.event, frame.data, frame.raw.rstrip(b"\r\n") + b"\n\n")
+        try:
+            return self._pass_on(completed, self._decoder.decode(completed))
+        except UpstreamFault:
+            return b""
+
+    def _pass_on(self, frame: Frame, events: list[Event]) -> bytes:
+        if events:
+            self._record.observe(events)
+            if isinstance(events[-1], Failure):
+                return self.fail(events[-1].error, events[:-1])
+        return self._writer.write(frame, events)

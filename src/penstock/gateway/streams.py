@@ -1,0 +1,225 @@
+"""The request path: plan, attempt, relay, settle. Read this to see how a token flows.
+
+The first byte to the client is the point of no return. Until then a failure is an HTTP error with its own status, and
+an SDK may try again by itself; after it, a failure is the client protocol's error event, and then the connection is
+cut, so that no SDK can mistake the break for an end.
+"""
+
+import asyncio
+import time
+
+import msgspec
+import structlog
+
+from penstock.core.answer import fold
+from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
+from penstock.core.events import Event, Failure, PartStart, UsageUpdate
+from penstock.gateway.attempt import NO_STREAM_OPTIONS, Attempt, prepare, refusal, refuses_usage_option, told
+from penstock.gateway.call import Call, Client, WholeAnswer
+from penstock.gateway.record import Record
+from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer
+from penstock.upstreams.catalog import Catalog
+from penstock.upstreams.transport import Transport, UpstreamResponse
+from penstock.wire.framing import FrameReader
+
+MAX_WHOLE_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer that is not streamed."""
+
+_log = structlog.get_logger("penstock.call")
+
+
+class Gateway:
+    """Serves calls. Holds no state of a call; what it learns is which providers refuse to report usage in streams."""
+
+    def __init__(self, catalog: Catalog, transport: Transport) -> None:
+        self._catalog = catalog
+        self._transport = transport
+        self._learned: dict[str, frozenset[str]] = {}
+
+    async def answer(self, call: Call) -> WholeAnswer:
+        """Serve a call whose answer is not streamed.
+
+        Raises:
+            ClientFault: the request cannot be served as it stands.
+            UpstreamFault: the provider failed.
+        """
+        record = Record()
+        attempt, response = await self._open(call, record)
+        try:
+            body = await response.read_all(MAX_WHOLE_ANSWER)
+            written = self._whole(call, attempt, response, record, body)
+            _settle(call, attempt, record, "completed")
+        except Fault as fault:
+            record.error = fault.info
+            _settle(call, attempt, record, "failed")
+            raise
+        except asyncio.CancelledError:
+            _settle(call, attempt, record, "client_gone")
+            raise
+        finally:
+            await response.close()
+        return WholeAnswer(written, _headers(call, attempt, response))
+
+    async def stream(self, call: Call, client: Client) -> None:
+        """Serve a call whose answer is streamed.
+
+        Raises:
+            ClientFault: the request cannot be served as it stands; nothing was sent.
+            UpstreamFault: the provider failed before anything was sent.
+        """
+        record = Record()
+        attempt, response = await self._open(call, record)
+        end = "client_gone"
+        try:
+            await _relay(call, attempt, response, record, client)
+            end = "failed" if record.error else "completed"
+        except UpstreamFault:
+            end = "failed"
+            raise
+        except ConnectionError:
+            pass  # the client went away; its provider is told by closing the response
+        finally:
+            _settle(call, attempt, record, end)
+            if end == "completed":
+                await response.close()
+            else:
+                response.abort()
+
+    async def _open(self, call: Call, record: Record) -> tuple[Attempt, UpstreamResponse]:
+        """Send the call to its provider; return once the provider has answered with success."""
+        route = self._catalog.resolve(call.inbound.model)
+        learned = self._learned.get(route.provider.name, frozenset())
+        attempt = prepare(call, route, learned)
+        try:
+            response = await self._transport.open(attempt.provider, attempt.outbound)
+            if response.status < 300:
+                return attempt, response
+            try:
+                fault = await refusal(attempt, response)
+            finally:
+                response.abort()
+        except UpstreamFault as failed:
+            fault = failed
+        if NO_STREAM_OPTIONS not in learned and refuses_usage_option(fault.info):
+            self._learned[route.provider.name] = learned | {NO_STREAM_OPTIONS}
+            return await self._open(call, record)
+        record.error = fault.info
+        _settle(call, attempt, record, "failed")
+        raise fault
+
+    def _whole(self, call: Call, attempt: Attempt, response: UpstreamResponse, record: Record, body: bytes) -> bytes:
+        """Return the client's body for a provider's whole answer."""
+        events = _read_events(call, attempt, response, body)
+        record.observe(events)
+        if events and isinstance(events[-1], Failure):
+            raise UpstreamFault(told(events[-1].error, attempt.provider))
+        if attempt.passthrough and not response.is_event_stream:
+            return body
+        if not record.usage.known:
+            events.insert(-1, UsageUpdate(record.usage_or_estimate(attempt.input_tokens)))
+        names = attempt.outbound.tool_names
+        renamed = [
+            msgspec.structs.replace(event, name=names[event.name])
+            if isinstance(event, PartStart) and event.name in names
+            else event
+            for event in events
+        ]
+        return call.protocol.write_response(fold(renamed), call.reply(attempt.input_tokens))
+
+
+def _read_events(call: Call, attempt: Attempt, response: UpstreamResponse, body: bytes) -> list[Event]:
+    """Return the events of a body that should be one JSON object, and may be a stream all the same."""
+    if not response.is_event_stream:
+        return attempt.protocol.read_response(body, attempt.provider.name, call.token)
+    events: list[Event] = []
+    decoder = attempt.protocol.decoder(attempt.provider.name, call.token)
+    reader = FrameReader()
+    for frame in (*reader.feed(body), *reader.close()):
+        events.extend(decoder.decode(frame))
+    events.extend(decoder.close())
+    return events
+
+
+async def _relay(call: Call, attempt: Attempt, response: UpstreamResponse, record: Record, client: Client) -> None:
+    """Send the answer on as it comes."""
+    relay = _make_relay(call, attempt, response, record)
+    held: list[bytes] = []  # what came before anything that the client must be shown
+    started = False
+    while not relay.ended:
+        try:
+            chunk = await response.read()
+            data = relay.feed(chunk) if chunk else relay.close()
+        except UpstreamFault as fault:
+            chunk, data = b"", relay.close(broken=fault.info)
+        if not started:
+            held.append(data)
+            if record.error is not None and not record.begun:
+                raise UpstreamFault(record.error)
+            if record.begun or not chunk or relay.blind:
+                record.first_output = time.monotonic()
+                await client.start(_headers(call, attempt, response))
+                data, started = b"".join(held), True
+            else:
+                data = b""
+        if data:
+            await client.write(data)
+        if not chunk:
+            break
+    if record.error is None:
+        await client.end()
+    else:
+        await client.abort()
+    if relay.blind:
+        _log.warning("stream_not_understood", request_id=call.id, provider=attempt.provider.name, why=relay.blind)
+
+
+def _make_relay(call: Call, attempt: Attempt, response: UpstreamResponse, record: Record) -> Relay:
+    encoder = call.protocol.encoder(call.reply(attempt.input_tokens))
+
+    def translation() -> Writer:
+        return Translation(encoder, record, attempt.outbound.tool_names, attempt.input_tokens)
+
+    def redacted(info: ErrorInfo) -> ErrorInfo:
+        return told(info, attempt.provider)
+
+    if not attempt.passthrough or not response.is_event_stream:
+        writer = translation()
+    elif call.inbound.array:
+        writer = ArrayPassthrough(encoder)
+    else:
+        writer = Passthrough(encoder, attempt.protocol.usage_only if attempt.outbound.usage_added else None)
+    decoder = attempt.protocol.decoder(attempt.provider.name, call.token)
+    return Relay(decoder, writer, record, redacted, translation)
+
+
+def _headers(call: Call, attempt: Attempt, response: UpstreamResponse) -> dict[str, str]:
+    """Return the headers of an answer: ours, and those of the provider that mean something to this client."""
+    headers: dict[str, str] = {}
+    if attempt.protocol is call.protocol:
+        prefixes = call.protocol.response_headers
+        headers.update((name, value) for name, value in response.headers.items() if name.startswith(prefixes))
+    if attempt.outbound.dropped:
+        headers["x-penstock-dropped"] = ", ".join(attempt.outbound.dropped)
+    return headers
+
+
+def _settle(call: Call, attempt: Attempt, record: Record, end: str) -> None:
+    """Note what a call came to, once, whatever it was."""
+    now = time.monotonic()
+    usage = record.usage_or_estimate(attempt.input_tokens)
+    _log.info(
+        "call",
+        request_id=call.id,
+        key=call.key,
+        model=call.inbound.model,
+        provider=attempt.provider.name,
+        protocols=f"{call.protocol.name}>{attempt.protocol.name}",
+        stream=call.inbound.stream,
+        end=end,
+        error=record.error.kind if record.error else None,
+        input_tokens=usage.input,
+        output_tokens=usage.output,
+        usage="estimate" if usage.estimated else "provider",
+        first_output=round(record.first_output - call.started, 4) if record.first_output else None,
+        seconds=round(now - call.started, 4),
+    )

@@ -1,0 +1,130 @@
+"""The composition root: the only place where the parts of the gateway are put together."""
+
+import ipaddress
+import secrets
+import time
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from penstock.accounts.keys import Keyring, first_key
+from penstock.config import Config
+from penstock.core.errors import ConfigError
+from penstock.core.secret import Secret
+from penstock.gateway.streams import Gateway
+from penstock.server.endpoints import Endpoints
+from penstock.simulator.server import RunningSimulator
+from penstock.simulator.server import start as start_simulator
+from penstock.store.keyfile import KeyFile
+from penstock.upstreams.catalog import Catalog
+from penstock.upstreams.transport import Transport
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of a request body. Anthropic's API takes as many."""
+
+KEEPALIVE = 75.0
+"""Seconds to keep an idle client connection: longer than SDKs and proxies keep theirs, so that they close it first."""
+
+SHUTDOWN_TIMEOUT = 10.0
+"""Seconds that running answers have to end when the service stops."""
+
+
+class Service:
+    """A running gateway. `address` is what clients are given; `catalog` is what it serves."""
+
+    def __init__(self, address: str, catalog: Catalog, endpoints: Endpoints, closing: "_Closing") -> None:
+        self.address = address
+        self.catalog = catalog
+        self._endpoints = endpoints
+        self._closing = closing
+
+    async def close(self) -> None:
+        """Stop: take no new work, let running answers end for a while, then cut them."""
+        self._endpoints.ready = False
+        await self._closing.run()
+
+
+class _Closing:
+    """What has been started, to be closed in the opposite order."""
+
+    def __init__(self) -> None:
+        self.runner: web.AppRunner | None = None
+        self.transport: Transport | None = None
+        self.simulator: RunningSimulator | None = None
+
+    async def run(self) -> None:
+        if self.runner is not None:
+            await self.runner.cleanup()
+        if self.transport is not None:
+            await self.transport.close()
+        if self.simulator is not None:
+            await self.simulator.close()
+
+
+async def start(config: Config, environ: Mapping[str, str], keyring: Keyring) -> Service:
+    """Start the gateway that `config` describes, and the simulator behind its demo providers.
+
+    Raises:
+        ConfigError: something in the configuration cannot be used.
+        OSError: the address cannot be listened on.
+    """
+    closing = _Closing()
+    try:
+        closing.simulator = await start_simulator()
+        catalog = config.catalog(environ, f"http://127.0.0.1:{closing.simulator.port}")
+        closing.transport = Transport()
+        endpoints = Endpoints(Gateway(catalog, closing.transport), catalog, keyring)
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_route("*", "/{path:.*}", endpoints.handle)
+        closing.runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,  # a client that leaves cancels its handler, and that ends the upstream call
+            keepalive_timeout=KEEPALIVE,
+            shutdown_timeout=SHUTDOWN_TIMEOUT,
+            auto_decompress=False,  # encoded bodies are refused
+        )
+        await closing.runner.setup()
+        site = web.TCPSite(closing.runner, config.server.host, config.server.port, backlog=4096, reuse_address=True)
+        await site.start()
+    except BaseException:
+        await closing.run()
+        raise
+    host, port = closing.runner.addresses[0][:2]
+    return Service(f"http://{_written(host)}:{port}", catalog, endpoints, closing)
+
+
+def open_keyring(config: Config, file: KeyFile) -> tuple[Keyring, Secret | None]:
+    """Return the keys that are accepted; and, if there were none, the first one, which nobody will see again.
+
+    Raises:
+        ConfigError: there is no key, and the gateway is to listen where others can reach it.
+    """
+    stored = file.load()
+    if not stored and config.keys:
+        return Keyring(secrets.token_bytes(32), config.keys), None
+    if not stored and not is_loopback(config.server.host):
+        raise ConfigError(
+            f"no key is configured, and {config.server.host} can be reached from outside: "
+            "add [[keys]] to the configuration, or run `penstock serve` on 127.0.0.1 once to get a key"
+        )
+    pepper = file.pepper(secrets.token_bytes)
+    first = first_key(file, pepper, secrets.randbelow, int(time.time()))
+    return Keyring(pepper, config.keys, file.load()), first
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _written(host: str) -> str:
+    """Return a host as it stands in a URL that works on this machine."""
+    if host in {"0.0.0.0", "::"}:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

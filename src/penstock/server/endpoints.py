@@ -1,0 +1,165 @@
+"""Every request comes through `Endpoints.handle`: match the path, check the key, serve, and spell errors.
+
+There is one door on purpose. A key is extracted and checked by the same code on every path, and whatever goes wrong
+behind it becomes an answer in the shape of the protocol that the caller speaks.
+"""
+
+import secrets
+import time
+
+import structlog
+from aiohttp import web
+
+from penstock import __version__
+from penstock.accounts.credentials import extract
+from penstock.accounts.keys import Key, Keyring
+from penstock.core.errors import MAX_RETRY_AFTER, ClientFault, ErrorInfo, Fault
+from penstock.gateway.call import Call
+from penstock.gateway.streams import Gateway
+from penstock.protocols.base import PathTarget
+from penstock.protocols.registry import PROTOCOLS
+from penstock.server.client import STREAM_HEADERS, StreamClient
+from penstock.server.models import LIST_SHAPES, MODEL_SHAPES, ListedModel, shape_of
+from penstock.server.paths import Match, match
+from penstock.upstreams.catalog import Catalog
+
+_STREAMING_VERBS = {"generateContent": False, "streamGenerateContent": True}
+
+_log = structlog.get_logger("penstock.server")
+
+
+class Endpoints:
+    """The HTTP side of the gateway. `ready` says whether new work is welcome."""
+
+    def __init__(self, gateway: Gateway, catalog: Catalog, keyring: Keyring) -> None:
+        self._gateway = gateway
+        self._catalog = catalog
+        self._keyring = keyring
+        self.ready = True
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one request. Raises nothing but cancellation."""
+        request_id = f"req_{secrets.token_hex(12)}"
+        found = match(request.rel_url.raw_path)
+        try:
+            return await self._dispatch(request, found, request_id)
+        except Fault as fault:
+            return _refused(fault.info, request, found, request_id)
+        except web.HTTPRequestEntityTooLarge as error:
+            limit = f"The body exceeds {request.client_max_size // 2**20} MiB."
+            return _refused(ErrorInfo("too_large", limit), request, found, request_id, cause=error)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            _log.exception("defect", request_id=request_id)
+            told = f"The gateway failed; its log has the cause under {request_id}."
+            return _refused(ErrorInfo("internal", told), request, found, request_id, cause=error)
+
+    async def _dispatch(self, request: web.Request, found: Match, request_id: str) -> web.StreamResponse:
+        if found.methods and request.method not in found.methods:
+            allowed = " or ".join(found.methods)
+            raise ClientFault(ErrorInfo("method_not_allowed", f"{request.method} is not allowed here; use {allowed}."))
+        match found.operation:
+            case "health":
+                return web.json_response(
+                    {"status": "ok" if self.ready else "draining"}, status=200 if self.ready else 503
+                )
+            case "base":
+                return web.json_response({"service": "penstock", "version": __version__})
+            case "unknown":
+                raise ClientFault(ErrorInfo("not_found", f"There is nothing at {request.rel_url.raw_path[:200]}."))
+            case _:
+                pass
+        key = self._authenticate(request)
+        match found.operation:
+            case "list_models":
+                return self._list_models(request, found)
+            case "get_model":
+                return self._get_model(request, found)
+            case _:
+                return await self._serve(request, found, request_id, key)
+
+    def _authenticate(self, request: web.Request) -> Key:
+        return self._keyring.authenticate(extract(request.headers, request.rel_url.query))
+
+    def _list_models(self, request: web.Request, found: Match) -> web.Response:
+        models = [ListedModel(listing.name, listing.provider.name) for listing in self._catalog.models()]
+        return web.json_response(LIST_SHAPES[_shape(request, found)](models))
+
+    def _get_model(self, request: web.Request, found: Match) -> web.Response:
+        listing = self._catalog.find(found.model)
+        return web.json_response(MODEL_SHAPES[_shape(request, found)](ListedModel(listing.name, listing.provider.name)))
+
+    async def _serve(self, request: web.Request, found: Match, request_id: str, key: Key) -> web.StreamResponse:
+        started = time.monotonic()
+        protocol = PROTOCOLS[found.protocol]
+        target = _path_target(request, found)
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise ClientFault(ErrorInfo("unsupported_media", "Send the body without Content-Encoding."))
+        inbound = protocol.open_request(await request.read(), target, request.headers)
+        call = Call(
+            id=request_id,
+            key=key.name,
+            protocol=protocol,
+            inbound=inbound,
+            token=secrets.token_hex(12),
+            created=int(time.time()),
+            started=started,
+        )
+        identity = {"x-request-id": request_id, "request-id": request_id}
+        if not inbound.stream:
+            answer = await self._gateway.answer(call)
+            return web.Response(body=answer.body, content_type="application/json", headers=identity | answer.headers)
+        headers = STREAM_HEADERS | identity
+        if inbound.array:
+            headers["Content-Type"] = "application/json"
+        client = StreamClient(request, headers)
+        try:
+            await self._gateway.stream(call, client)
+        except Exception:
+            if not client.response.prepared:
+                raise
+            _log.exception("defect", request_id=request_id)
+            await client.abort()
+        return client.response
+
+
+def _path_target(request: web.Request, found: Match) -> PathTarget | None:
+    """Return what a path says that names the model itself; None for protocols that name it in the body.
+
+    Raises:
+        ClientFault: the path asks for something that is not served.
+    """
+    if not found.verb:
+        return None
+    stream = _STREAMING_VERBS.get(found.verb)
+    if stream is None:
+        served = " and ".join(_STREAMING_VERBS)
+        raise ClientFault(ErrorInfo("not_found", f"The method {found.verb!r} is not served; {served} are."))
+    model = found.model.removeprefix("models/")
+    return PathTarget(model, stream, array=stream and request.rel_url.query.get("alt") != "sse")
+
+
+def _shape(request: web.Request, found: Match) -> str:
+    return found.protocol or shape_of(request.headers, "key" in request.rel_url.query)
+
+
+def _refused(
+    info: ErrorInfo, request: web.Request, found: Match, request_id: str, cause: Exception | None = None
+) -> web.Response:
+    """Return an error in the shape that the caller's SDK reads."""
+    status, body = PROTOCOLS[_shape(request, found)].write_error(info, request_id)
+    if found.verb == "streamGenerateContent" and request.rel_url.query.get("alt") != "sse":
+        body = b"[" + body + b"]"
+    headers = {"x-request-id": request_id, "request-id": request_id}
+    if info.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(min(info.retry_after, MAX_RETRY_AFTER))))
+    if info.should_retry is not None:
+        headers["x-should-retry"] = str(info.should_retry).lower()
+    if info.kind == "method_not_allowed":
+        headers["Allow"] = ", ".join(found.methods)
+    _log.info("refused", request_id=request_id, status=status, kind=info.kind, path=request.rel_url.raw_path[:200])
+    response = web.Response(status=status, body=body, content_type="application/json", headers=headers)
+    if cause is not None:
+        response.force_close()
+    return response

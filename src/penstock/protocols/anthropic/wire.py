@@ -89,7 +89,7 @@ class StreamEvent(Struct):
     content_block: Block | None = None
     message: Message | None = None
     usage: WireUsage | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
 
 
 # --- requests

@@ -15,6 +15,7 @@ from penstock.gateway.streams import Gateway
 from penstock.server.endpoints import Endpoints
 from penstock.simulator.server import RunningSimulator
 from penstock.simulator.server import start as start_simulator
+from penstock.simulator.settings import Settings
 from penstock.store.keyfile import KeyFile
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport
@@ -27,6 +28,9 @@ KEEPALIVE = 75.0
 
 SHUTDOWN_TIMEOUT = 10.0
 """Seconds that running answers have to end when the service stops."""
+
+DEMO_PACE = Settings(ttft=0.15, gap=0.02)
+"""How fast the demo models speak unless a request says otherwise: about as fast as a small model."""
 
 
 class Service:
@@ -70,7 +74,7 @@ async def start(config: Config, environ: Mapping[str, str], keyring: Keyring) ->
     """
     closing = _Closing()
     try:
-        closing.simulator = await start_simulator()
+        closing.simulator = await start_simulator(defaults=DEMO_PACE)
         catalog = config.catalog(environ, f"http://127.0.0.1:{closing.simulator.port}")
         closing.transport = Transport()
         endpoints = Endpoints(Gateway(catalog, closing.transport), catalog, keyring)

@@ -2,7 +2,7 @@
 
 One spelling everywhere, `name=value` joined by commas:
 
-    penstock simulate --ttft 0.2                     for all requests
+    penstock simulate --set ttft=0.2,gap=0.02        for all requests
     model: poet@gap=0.05,fault=cut                   behind an `@` in the model name, also in a path
     x-penstock-sim: ttft=0.2,length=200              for one request; wins over the model name
 
@@ -27,7 +27,7 @@ Fault = Literal[
     "cut",  # TCP reset behind `fault_at` chunks
     "end",  # the body ends cleanly behind `fault_at` chunks, without the terminal event
     "stall",  # silence behind `fault_at` chunks, until the client leaves
-    "no-usage",  # nobody says how many tokens it was
+    "no-usage",  # nobody says how many tokens it was; zeros where the protocol demands a number
     "no-done",  # the finish reason comes, the protocol's last word does not
 ]
 

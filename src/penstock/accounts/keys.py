@@ -55,12 +55,12 @@ class Keyring:
 
     def __init__(self, pepper: bytes, static: Iterable[StaticKey] = (), stored: Iterable[KeyRecord] = ()) -> None:
         self._pepper = pepper
-        self._keys = {record.digest: Key(record.name, record.id) for record in stored}
+        self._keys: dict[str, tuple[str, Key]] = {}  # half a digest finds a key, the whole one proves it
+        for record in stored:
+            self._add(record.digest, Key(record.name, record.id))
         for entry in static:
             digest = digest_of(pepper, entry.key.reveal())
-            if known := self._keys.get(digest):
-                raise ConfigError(f'keys: "{entry.name}" and "{known.name}" are the same key')
-            self._keys[digest] = Key(entry.name, digest[:ID_LENGTH])
+            self._add(digest, Key(entry.name, digest[:ID_LENGTH]))
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -72,14 +72,15 @@ class Keyring:
             ClientFault: it is none of ours.
         """
         digest = digest_of(self._pepper, secret)
-        for known, key in self._keys.items() if len(self._keys) == 1 else self._found(digest):
-            if hmac.compare_digest(known, digest):
-                return key
-        raise _unknown(secret)
+        known = self._keys.get(_half(digest))
+        if known is None or not hmac.compare_digest(known[0], digest):
+            raise _unknown(secret)
+        return known[1]
 
-    def _found(self, digest: str) -> Iterable[tuple[str, Key]]:
-        key = self._keys.get(digest)
-        return [(digest, key)] if key else []
+    def _add(self, digest: str, key: Key) -> None:
+        if known := self._keys.get(_half(digest)):
+            raise ConfigError(f'keys: "{key.name}" and "{known[1].name}" are the same key')
+        self._keys[_half(digest)] = digest, key
 
 
 def generate(randbelow: Callable[[int], int]) -> Secret:
@@ -122,6 +123,10 @@ def first_key(file: KeyFile, pepper: bytes, randbelow: Callable[[int], int], cre
         ConfigError: the file cannot be read or written.
     """
     return None if file.load() else issue(file, pepper, FIRST_KEY_NAME, randbelow, created)
+
+
+def _half(digest: str) -> str:
+    return digest[: len(digest) // 2]
 
 
 def _checksum(body: str) -> str:

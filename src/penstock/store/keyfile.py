@@ -4,6 +4,7 @@ Both files are readable by their owner only and are written whole or not at all.
 an error: to go on without it would lock everybody out, and to rewrite it would make that final.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ class KeyFile:
         """
         stored = self._read(self._pepper)
         if stored is None:
-            self._write(self._pepper, random_bytes(PEPPER_SIZE), os.link)
+            self._write(self._pepper, random_bytes(PEPPER_SIZE), _unless_there)
             stored = self._read(self._pepper) or b""
         if len(stored) != PEPPER_SIZE:
             raise ConfigError(f"{self._pepper}: damaged; restore it, or remove it and keys.json to begin with new keys")
@@ -90,7 +91,7 @@ class KeyFile:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 
     def _write(self, path: Path, content: bytes, put: Callable[[Path, Path], None]) -> None:
-        """Write a file beside `path` and put it there: `os.replace` to win, `os.link` to let the first one win."""
+        """Write a file beside `path`, then `put` it there: `os.replace`, or `_unless_there` if the first one counts."""
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,9 +101,13 @@ class KeyFile:
                 file.flush()
                 os.fsync(file.fileno())
             put(fresh, path)
-        except FileExistsError:
-            pass  # another process was first, with a pepper as good as ours
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
         finally:
-            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+
+
+def _unless_there(fresh: Path, path: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.link(fresh, path)

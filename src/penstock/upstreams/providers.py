@@ -74,7 +74,7 @@ def checked_base_url(url: str, path: str) -> str:
     except ValueError:
         parts, usable = SplitResult("", "", "", "", ""), False
     if not usable:
-        hint = f'; did you mean "http://{url}"?' if url and "://" not in url else ""
+        hint = f'; did you mean "http://{_shown(url)}"?' if url and "://" not in url else ""
         raise ConfigError(f'{path}: "{_shown(url)}" is not an http:// or https:// address{hint}')
     if parts.username is not None or parts.password is not None:
         raise ConfigError(f"{path}: an address must not hold a user name or password; use api_key or headers")

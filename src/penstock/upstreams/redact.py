@@ -27,7 +27,11 @@ _REPLACEMENTS = (
     (re.compile(r"\b[A-Za-z0-9_-]{2,}\*{3,}[A-Za-z0-9_*-]*"), "[key]"),
     (re.compile(r"\b(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{32,}\b"), "[key]"),
     (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b"), "[address]"),
-    (re.compile(r"\[?(?<![\w:])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4})+\]?(?::\d+)?"), "[address]"),
+    # IPv6: with a double colon, or with more colons than a time of day has.
+    (
+        re.compile(r"(?<![\w:])\[?(?=[0-9A-Fa-f:]*::|(?:[0-9A-Fa-f]+:){3})[0-9A-Fa-f:]{3,39}\]?(?::\d+)?(?!\w)"),
+        "[address]",
+    ),
     (
         re.compile(
             r"(?<![\w/.])(?:/(?:home|root|usr|var|opt|etc|srv|app|tmp|mnt|data|Users|workspace)\b[^\s\"',;:)]*)"

@@ -136,7 +136,7 @@ def _entries(raw: object) -> dict[str, object]:
 def _secret(type_: type, value: object) -> object:
     if type_ is Secret and isinstance(value, str):
         return Secret(value)
-    raise msgspec.ValidationError(f"Expected `str`, got `{type(value).__name__}`")
+    raise TypeError(f"Expected `str`, got `{type(value).__name__}`")  # msgspec adds the path
 
 
 def _joint(inner: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from penstock.core.errors import ErrorInfo, ErrorKind, UpstreamFault
@@ -120,12 +121,17 @@ class UpstreamResponse:
         """Return the next bytes as they arrived; empty at the end of the body.
 
         Raises:
-            UpstreamFault: the body broke off (`stream_incomplete`), or nothing came for too long (`timeout`).
+            UpstreamFault: the body broke off (`stream_incomplete`), nothing came for too long (`timeout`), or it is
+                compressed and cannot be decoded (`upstream_error`).
         """
         self._waiting = self._loop.time()
         try:
             return await self._content.readany()
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The client throws away what arrived before the break; it may have been the end of the answer. No public
+            # method gives it back.
+            if arrived := self._content._read_nowait(-1):  # pyright: ignore[reportPrivateUsage]
+                return arrived
             self.abort()
             raise _reading_fault(self._provider, error) from None
         except asyncio.CancelledError:
@@ -208,6 +214,8 @@ def _opening_fault(provider: str, error: Exception) -> UpstreamFault:
 def _reading_fault(provider: str, error: Exception) -> UpstreamFault:
     if isinstance(error, TimeoutError):
         return _fault("timeout", "{} went silent in the middle of its answer", provider, "idle_timeout")
+    if isinstance(error.__cause__, ContentEncodingError):
+        return _fault("upstream_error", "{} compressed its answer in a way not known here", provider, "bad_response")
     return _fault("stream_incomplete", "The answer of {} broke off", provider, "stream_incomplete")
 
 

@@ -193,6 +193,12 @@ async def _measured(bench: Bench) -> Report:
     return Report(conditions, figures, list(dict.fromkeys(bench.notes)), time.monotonic() - began)
 
 
+def _last_words(folder: Path) -> list[str]:
+    """Return the end of what the gateway that was started last had to say."""
+    logs = sorted(folder.glob("gateway-*.log"), key=lambda log: log.stat().st_mtime)
+    return logs[-1].read_text(errors="replace").splitlines()[-8:] if logs else []
+
+
 def main() -> int:
     """Run, print, and return 1 if an event was lost or a server did not do its part."""
     options = _arguments()
@@ -206,7 +212,7 @@ def main() -> int:
         try:
             found = uvloop.run(_measured(Bench(options, Path(folder))))
         except (LostEventError, StackError, TimeoutError, OSError) as error:
-            print(f"bench: {error or 'took too long'}", file=sys.stderr)
+            print(f"bench: {error or 'took too long'}", *_last_words(Path(folder)), sep="\n", file=sys.stderr)
             return 1
     print(report.as_json(found)) if options.json else report.show(found)
     return 0

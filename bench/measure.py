@@ -117,7 +117,7 @@ async def warm_up(lane: Lane, requests: int = 50) -> None:
     """Let a server load and compile what it needs, and see that the lane works at all."""
     connection = await connect(lane.server.port)
     streams = [await _exchange(connection, lane.request("bench-one")) for _ in range(requests)]
-    connection.close()
+    await _close([connection])
     lane.check(streams, 1)
 
 
@@ -139,7 +139,7 @@ async def _cpu_per_request(lane: Lane, effort: Effort, model: str) -> float:
     before, began = lane.server.cpu(), time.perf_counter()
     answers = await asyncio.gather(*(_take_turns(connection, wanted, turns) for connection in connections))
     spent = lane.server.cpu() - before - lane.server.idle * (time.perf_counter() - began)
-    _close(connections)
+    await _close(connections)
     lane.check([stream for streams in answers for stream in streams], 1)
     return spent / effort.requests
 
@@ -175,7 +175,7 @@ async def cpu_per_event(lane: Lane, effort: Effort) -> float:
     spent = lane.server.cpu() - before - lane.server.idle * (time.perf_counter() - began)
     last = [len(stream.pieces) for stream in streams]
     await asyncio.gather(*(stream.done for stream in streams))
-    _close(connections)
+    await _close(connections)
     lane.check(streams, events)
     counted = sum(
         b"".join(stream.pieces[start:end]).count(b"tok") for stream, start, end in zip(streams, seen, last, strict=True)
@@ -193,7 +193,7 @@ async def times_to_first_token(lanes: list[Lane], effort: Effort) -> list[list[f
     for _ in range(effort.samples):
         for lane, connection, streams in zip(lanes, connections, answers, strict=True):
             streams.append(await _exchange(connection, lane.request("bench-one")))
-    _close(connections)
+    await _close(connections)
     for lane, streams in zip(lanes, answers, strict=True):
         lane.check(streams, 1)
     return [[stream.first - stream.sent for stream in streams] for streams in answers]
@@ -219,7 +219,7 @@ async def memory_per_stream(lane: Lane, effort: Effort) -> float:
     await asyncio.sleep(0.5)
     grown = lane.server.rss() - before
     silent = [stream for stream in streams if not stream.first or stream.done.done()]
-    _close(connections)
+    await _close(connections)
     if silent:
         raise LostEventError(
             f"{lane.server.name}: {len(silent)} of {len(streams)} streams did not stay open: {silent[0].complaint()}"
@@ -227,6 +227,7 @@ async def memory_per_stream(lane: Lane, effort: Effort) -> float:
     return grown / len(streams)
 
 
-def _close(connections: list[Connection]) -> None:
+async def _close(connections: list[Connection]) -> None:
     for connection in connections:
         connection.close()
+    await asyncio.sleep(0.05)  # the loop must turn for sockets to close; a server may be ended right after

@@ -4,8 +4,10 @@ Needs Linux: /proc, CPU affinity, and a signal when the parent dies, so that eve
 """
 
 import asyncio
+import contextlib
 import ctypes
 import os
+import random
 import resource
 import shutil
 import signal
@@ -14,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from bench.streams import ANTHROPIC, CHAT, GEMINI, KEY
@@ -71,9 +72,11 @@ def _family(pid: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Return a local port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """Return a local port that nobody listens on, below those that the kernel gives to outgoing connections."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def allow_open_files() -> None:
@@ -82,7 +85,7 @@ def allow_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(name: str, argv: list[str], port: int, core: int, folder: Path) -> Iterator[Server]:
     """Run a command on one core until the block ends; enter when it accepts connections.
 

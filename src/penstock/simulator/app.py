@@ -152,13 +152,14 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _reply(inbound: Inbound, settings: Settings, call: Call) -> Reply:
+    silent = settings.fault == "no-usage"
     return Reply(
         token=call.id,
         model=inbound.model,
         created=int(time.time()),
-        include_usage=inbound.include_usage,
+        include_usage=inbound.include_usage and not silent,
         array=inbound.array,
-        input_estimate=0 if settings.fault == "no-usage" else call.usage.uncached or 0,
+        input_estimate=0 if silent else call.usage.uncached or 0,
         seal=_bare,
     )
 

@@ -52,6 +52,7 @@ class Decoder:
         "_length",
         "_origin",
         "_others",
+        "_plain",
         "_refused",
         "_signed",
         "_started",
@@ -71,6 +72,7 @@ class Decoder:
         self._length = 0
         self._detail: int | None = None  # index of the last entry of reasoning_details
         self._signed = False  # the open reasoning has its signature
+        self._plain: list[str] = []  # reasoning that came as plain strings since the last entry of reasoning_details
 
     @property
     def ended(self) -> bool:
@@ -166,6 +168,7 @@ class Decoder:
         if delta.reasoning_details:
             self._details(delta.reasoning_details, delta.reasoning_content or delta.reasoning or "")
         elif reasoning := delta.reasoning_content or delta.reasoning:
+            self._plain.append(reasoning)
             self._reasoning(reasoning, self._detail)
         if isinstance(delta.content, str):
             self._text(delta.content)
@@ -193,11 +196,16 @@ class Decoder:
                 self._text(piece.text or "")
 
     def _details(self, details: list[wire.ReasoningDetail], beside: str) -> None:
-        """Read structured reasoning. If the details have any text, the plain string beside them says it again."""
+        """Read structured reasoning. If the details have any text, the plain string beside them says it again.
+
+        An entry may also come behind the plain strings, with their whole text, to sign it.
+        """
+        said, self._plain = "".join(self._plain), []
         if not any(detail.text or detail.summary for detail in details):
             self._reasoning(beside, self._detail)
         for detail in details:
-            self._reasoning(detail.text or detail.summary or "", detail.index)
+            text = detail.text or detail.summary or ""
+            self._reasoning("" if text == said else text, detail.index)
             if detail.signature:
                 if self._signed and detail.index != self._detail:
                     self._assembler.end("reasoning")

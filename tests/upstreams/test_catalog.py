@@ -86,6 +86,14 @@ class TestProviders:
         settings = msgspec.structs.replace(LAB, headers={"X-Team": Secret("lab")})
         assert build(lab=settings).providers["lab"].headers == {"x-team": Secret("lab")}
 
+    @pytest.mark.parametrize(
+        ("name", "value"), [("x team", "lab"), ("x-team", "a\r\nhost: b"), ("x-team", "één"), ("", "secret")]
+    )
+    def test_a_header_that_cannot_be_sent_is_a_mistake_that_does_not_repeat_it(self, name: str, value: str):
+        message = mistake(lab=msgspec.structs.replace(LAB, headers={name: Secret(value)}))
+        assert message.startswith("providers.lab.headers.")
+        assert value not in message.removeprefix("providers.lab.headers.")
+
     def test_an_unknown_provider_without_a_protocol_is_a_mistake_with_the_nearest_name(self):
         assert mistake(opnai=ProviderSettings(api_key=Secret("x"))) == (
             'providers.opnai: unknown provider "opnai"; did you mean "openai"? '

@@ -60,6 +60,10 @@ def test_what_helps_into_somebody_elses_network_is_taken_out(text: str, shown: s
         "The model `gpt-5.4-mini-2026-03-17` does not exist or you do not have access to it.",
         "Rate limit reached: Limit 30000, Used 29810, Requested 1200. Please try again in 2.02s.",
         "The tokens: 12 of 4096 are used up at 12:30:45.",
+        "Penalties and skipping are not supported: presence_penalty, frequency_penalty.",
+        "Unexpected token: } at position 12, expected max_tokens: 4096.",
+        "The model `accounts/fireworks/models/qwen3-235b-a22b-instruct-2507-fp8-turbo` is not deployed.",
+        "Request id: 7f2c1d3e-0a4b-4c5d-8e6f-1a2b3c4d5e6f, /data/0/embedding",
         "模型不存在，请检查 /v1/chat/completions 的参数。",
     ],
 )

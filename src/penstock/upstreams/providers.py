@@ -1,6 +1,7 @@
 """From rows, settings and the environment to the catalog: which providers there are, and with which credential."""
 
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -147,7 +148,7 @@ class _Builder:
             base_url=self._base_url(),
             credential=self._credential(),
             auth=settings.auth or row.auth or protocol.auth,
-            headers={name.lower(): value for name, value in settings.headers.items()},
+            headers=_header_fields(settings.headers, f"{self._path}.headers"),
             quirks=frozenset(row.quirks if settings.quirks is None else settings.quirks),
             models=row.models if settings.models is None else settings.models,
             closed=row.closed,
@@ -200,6 +201,13 @@ class _Builder:
 
     def _environment(self, variable: str) -> str:
         return self._environ.get(variable, "").strip()
+
+
+def _header_fields(headers: Mapping[str, Secret], path: str) -> dict[str, Secret]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch("[ -~]*", value.reveal()):
+            raise ConfigError(f"{path}.{quoted(name)}: not a header; names and values are ASCII without line ends")
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _sendable(text: str, path: str) -> Secret | None:

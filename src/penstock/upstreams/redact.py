@@ -14,31 +14,28 @@ NO_TEXT = "The provider gave no readable reason."
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 _HTML = re.compile(r"<\s*(!doctype|html|head|body|title)\b", re.IGNORECASE)
 
-# In this order: what is found first is not looked at again.
-_REPLACEMENTS = (
-    (re.compile(r"(?i)\b(https?|wss?|postgres(?:ql)?|redis)://[^\s\"'<>\]}]+"), "[url]"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 [key]"),
-    (re.compile(r"(?i)((?:api[-_ ]?key|token|secret|password)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;}]{4,}"), r"\1[key]"),
-    # Prefixes that keys of providers and of this gateway have, whole or shortened with asterisks.
-    (
-        re.compile(r"\b(?:sk|pk|rk|xai|gsk|hf|fw|r8|tgp|nvapi|pen|AIza|ya29|eyJ)[-_.A-Za-z0-9]*[-_.A-Za-z0-9*]{6,}"),
-        "[key]",
-    ),
-    (re.compile(r"\b[A-Za-z0-9_-]{2,}\*{3,}[A-Za-z0-9_*-]*"), "[key]"),
-    (re.compile(r"\b(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{32,}\b"), "[key]"),
-    (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b"), "[address]"),
-    # IPv6: with a double colon, or with more colons than a time of day has.
-    (
-        re.compile(r"(?<![\w:])\[?(?=[0-9A-Fa-f:]*::|(?:[0-9A-Fa-f]+:){3})[0-9A-Fa-f:]{3,39}\]?(?::\d+)?(?!\w)"),
-        "[address]",
-    ),
-    (
-        re.compile(
-            r"(?<![\w/.])(?:/(?:home|root|usr|var|opt|etc|srv|app|tmp|mnt|data|Users|workspace)\b[^\s\"',;:)]*)"
+_REPLACEMENTS = tuple(
+    (re.compile(pattern, flags), replacement)
+    for pattern, flags, replacement in (
+        (r"\b(?:https?|wss?|postgres(?:ql)?|redis)://[^\s\"'<>\]}]+", re.IGNORECASE, "[url]"),
+        (r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE, r"\1 [key]"),
+        (
+            r"((?:(?:api|access|auth)[-_ ]?(?:key|token)|secret|password)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;}]{4,}",
+            re.IGNORECASE,
+            r"\1[key]",
         ),
-        "[path]",
-    ),
-    (re.compile(r"\b[A-Za-z]:\\[^\s\"',;)]+"), "[path]"),
+        # Prefixes that keys of providers and of this gateway have; some providers quote a key with asterisks in it.
+        (r"\b(?:sk|pk|rk|xai|gsk|hf|fw|r8|tgp|nvapi|pen)[-_][-_.A-Za-z0-9*]{6,}", 0, "[key]"),
+        (r"\b(?:AIza|ya29\.|eyJ)[-_.A-Za-z0-9*]{10,}", 0, "[key]"),
+        (r"\b[A-Za-z0-9_-]{2,}\*{3,}[A-Za-z0-9_*-]*", 0, "[key]"),
+        # Without a prefix: long, and of letters and digits alone, as no word and no model's name is.
+        (r"(?<![A-Za-z0-9])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}", 0, "[key]"),
+        (r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b", 0, "[address]"),
+        # IPv6: with a double colon, or with more colons than a time of day has.
+        (r"(?<![\w:])\[?(?=[0-9A-Fa-f:]*::|(?:[0-9A-Fa-f]+:){3})[0-9A-Fa-f:]{3,39}\]?(?::\d+)?(?!\w)", 0, "[address]"),
+        (r"(?<![\w/.])/(?:home|root|usr|var|opt|etc|srv|app|tmp|mnt|Users)\b[^\s\"',;:)]*", 0, "[path]"),
+        (r"\b[A-Za-z]:\\[^\s\"',;)]+", 0, "[path]"),
+    )
 )
 
 

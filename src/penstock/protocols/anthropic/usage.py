@@ -7,53 +7,49 @@ came before, field by field, and nothing is ever added (pitfalls 93, 96, case T3
 from typing import Any
 
 from penstock.core.usage import Usage
-from penstock.protocols.anthropic.wire import CacheCreation, WireUsage
+from penstock.protocols.anthropic.wire import CacheCreation, OutputDetails, WireUsage
+
+_ABSURD = 2**53  # who gives more than a float holds exactly counts wrongly
 
 
 class UsageReader:
     """The counters of one answer as far as they came."""
 
-    __slots__ = ("_long", "_seen", "_short", "_thinking")
+    __slots__ = ("_cached", "_output", "_thinking", "_uncached", "_written", "_written_1h", "_written_5m")
 
     def __init__(self) -> None:
-        self._seen = WireUsage()
-        self._short: int | None = None
-        self._long: int | None = None
+        self._uncached: int | None = None
+        self._cached: int | None = None
+        self._written: int | None = None  # for any time
+        self._written_5m: int | None = None
+        self._written_1h: int | None = None
+        self._output: int | None = None
         self._thinking: int | None = None
 
     def read(self, usage: WireUsage) -> Usage:
         """Take what an event says about usage, and return all that is known by now."""
-        seen = self._seen
-        for field in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"):
-            if (count := getattr(usage, field)) is not None:
-                setattr(seen, field, count)
         split = usage.cache_creation or CacheCreation()
-        self._short = _latest(split.ephemeral_5m_input_tokens, self._short)
-        self._long = _latest(split.ephemeral_1h_input_tokens, self._long)
-        if usage.output_tokens_details is not None:
-            self._thinking = _latest(usage.output_tokens_details.thinking_tokens, self._thinking)
-        written, written_1h = self._cache_writes()
-        return Usage(
-            uncached=seen.input_tokens,
-            cache_read=seen.cache_read_input_tokens,
-            cache_write=written,
-            cache_write_1h=written_1h,
-            output=seen.output_tokens,
-            reasoning=self._thinking,
-        )
+        details = usage.output_tokens_details or OutputDetails()
+        self._uncached = _latest(usage.input_tokens, self._uncached)
+        self._cached = _latest(usage.cache_read_input_tokens, self._cached)
+        self._written = _latest(usage.cache_creation_input_tokens, self._written)
+        self._written_5m = _latest(split.ephemeral_5m_input_tokens, self._written_5m)
+        self._written_1h = _latest(split.ephemeral_1h_input_tokens, self._written_1h)
+        self._output = _latest(usage.output_tokens, self._output)
+        self._thinking = _latest(details.thinking_tokens, self._thinking)
+        return Usage(self._uncached, self._cached, *self._cache_writes(), self._output, self._thinking)
 
     def _cache_writes(self) -> tuple[int | None, int | None]:
         """Return what was written for 5 minutes and for an hour.
 
         The sum is the newer number (`message_delta` has no split), so it decides where the two disagree.
         """
-        total = self._seen.cache_creation_input_tokens
-        if total is None:
-            return self._short, self._long
-        if self._long is None:
-            return total, None
-        long = min(self._long, total)
-        return total - long, long
+        if self._written is None:
+            return self._written_5m, self._written_1h
+        if self._written_1h is None:
+            return self._written, None
+        hour = min(self._written_1h, self._written)
+        return self._written - hour, hour
 
 
 def write_usage(usage: Usage, input_estimate: int) -> dict[str, Any]:
@@ -75,4 +71,5 @@ def write_usage(usage: Usage, input_estimate: int) -> dict[str, Any]:
 
 
 def _latest(later: int | None, earlier: int | None) -> int | None:
-    return earlier if later is None else later
+    """Return the later count, if it is given and can be one."""
+    return earlier if later is None or not 0 <= later < _ABSURD else later

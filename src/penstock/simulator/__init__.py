@@ -6,7 +6,7 @@ await simulator.close()
 """
 
 from penstock.simulator.app import make_app
-from penstock.simulator.server import RunningSimulator, simulate, start
+from penstock.simulator.server import RunningSimulator, start
 from penstock.simulator.settings import Settings, parse_settings, split_model
 
-__all__ = ["RunningSimulator", "Settings", "make_app", "parse_settings", "simulate", "split_model", "start"]
+__all__ = ["RunningSimulator", "Settings", "make_app", "parse_settings", "split_model", "start"]

@@ -1,7 +1,4 @@
-"""Start and stop the simulator: inside a program that has a loop, or alone in the foreground."""
-
-import asyncio
-from collections.abc import Callable
+"""Start and stop the simulator in a running loop."""
 
 from aiohttp import web
 
@@ -38,17 +35,3 @@ async def start(host: str = "127.0.0.1", port: int = 0, defaults: Settings | Non
         await runner.cleanup()
         raise
     return RunningSimulator(runner)
-
-
-async def simulate(host: str, port: int, defaults: Settings, ready: Callable[[int], None]) -> None:
-    """Run a simulator until the task is cancelled; `ready` is told the port as soon as it listens.
-
-    Raises:
-        OSError: the address cannot be listened on.
-    """
-    simulator = await start(host, port, defaults)
-    try:
-        ready(simulator.port)
-        await asyncio.Event().wait()
-    finally:
-        await simulator.close()

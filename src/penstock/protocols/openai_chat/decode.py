@@ -72,7 +72,7 @@ class Decoder:
         self._length = 0
         self._detail: int | None = None  # index of the last entry of reasoning_details
         self._signed = False  # the open reasoning has its signature
-        self._plain: list[str] = []  # reasoning that came as plain strings since the last entry of reasoning_details
+        self._plain = 0  # characters of reasoning that came without details
 
     @property
     def ended(self) -> bool:
@@ -168,7 +168,7 @@ class Decoder:
         if delta.reasoning_details:
             self._details(delta.reasoning_details, delta.reasoning_content or delta.reasoning or "")
         elif reasoning := delta.reasoning_content or delta.reasoning:
-            self._plain.append(reasoning)
+            self._plain += len(reasoning)
             self._reasoning(reasoning, self._detail)
         if isinstance(delta.content, str):
             self._text(delta.content)
@@ -200,12 +200,13 @@ class Decoder:
 
         An entry may also come behind the plain strings, with their whole text, to sign it.
         """
-        said, self._plain = "".join(self._plain), []
+        said, self._plain = self._plain, 0
         if not any(detail.text or detail.summary for detail in details):
             self._reasoning(beside, self._detail)
         for detail in details:
             text = detail.text or detail.summary or ""
-            self._reasoning("" if text == said else text, detail.index)
+            repeated = detail.signature and len(text) == said
+            self._reasoning("" if repeated else text, detail.index)
             if detail.signature:
                 if self._signed and detail.index != self._detail:
                     self._assembler.end("reasoning")

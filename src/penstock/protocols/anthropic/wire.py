@@ -95,55 +95,51 @@ class StreamEvent(Struct):
 # --- requests
 
 
-class _Tag(Struct, tag_field="type", forbid_unknown_fields=False):
-    """What a tagged union of structs has in common."""
-
-
-class Base64Source(_Tag, tag="base64"):
+class Base64Source(Struct, tag="base64"):
     """Content in the request itself."""
 
     media_type: str
     data: str
 
 
-class UrlSource(_Tag, tag="url"):
+class UrlSource(Struct, tag="url"):
     """Content that the provider fetches."""
 
     url: str
 
 
-class TextSource(_Tag, tag="text"):
+class TextSource(Struct, tag="text"):
     """A document of plain text."""
 
     data: str
     media_type: str = "text/plain"
 
 
-class FileSource(_Tag, tag="file"):
+class FileSource(Struct, tag="file"):
     """A file that was uploaded to one provider."""
 
     file_id: str = ""
 
 
-class TextBlock(_Tag, tag="text"):
+class TextBlock(Struct, tag="text"):
     """Text."""
 
     text: str
 
 
-class ImageBlock(_Tag, tag="image"):
+class ImageBlock(Struct, tag="image"):
     """An image."""
 
     source: Base64Source | UrlSource | FileSource
 
 
-class ContentSource(_Tag, tag="content"):
+class ContentSource(Struct, tag="content"):
     """A document made of blocks."""
 
     content: str | list[TextBlock | ImageBlock]
 
 
-class DocumentBlock(_Tag, tag="document"):
+class DocumentBlock(Struct, tag="document"):
     """A document; `context` is text about it that the model sees but may not cite."""
 
     source: Base64Source | UrlSource | TextSource | ContentSource | FileSource
@@ -151,7 +147,7 @@ class DocumentBlock(_Tag, tag="document"):
     context: str | None = None
 
 
-class SearchResultBlock(_Tag, tag="search_result"):
+class SearchResultBlock(Struct, tag="search_result"):
     """What the client's own search found."""
 
     content: list[TextBlock]
@@ -159,7 +155,7 @@ class SearchResultBlock(_Tag, tag="search_result"):
     title: str = ""
 
 
-class ToolResultBlock(_Tag, tag="tool_result"):
+class ToolResultBlock(Struct, tag="tool_result"):
     """What a tool answered."""
 
     tool_use_id: str
@@ -167,20 +163,20 @@ class ToolResultBlock(_Tag, tag="tool_result"):
     is_error: bool | None = None
 
 
-class ThinkingBlock(_Tag, tag="thinking"):
+class ThinkingBlock(Struct, tag="thinking"):
     """What the model thought, signed by its provider."""
 
     thinking: str = ""
     signature: str = ""
 
 
-class RedactedThinkingBlock(_Tag, tag="redacted_thinking"):
+class RedactedThinkingBlock(Struct, tag="redacted_thinking"):
     """What the model thought, encrypted by its provider."""
 
     data: str = ""
 
 
-class ToolUseBlock(_Tag, tag="tool_use"):
+class ToolUseBlock(Struct, tag="tool_use"):
     """A call of a tool."""
 
     id: str

@@ -51,7 +51,7 @@ def examples(key: str) -> tuple[Example, ...]:
             {"model": MODEL, "messages": messages, "stream": True, "max_tokens": 1024},
         ),
         Example(
-            "Gemini streamGenerateContent",
+            "Gemini",
             "gemini",
             f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse",
             {"x-goog-api-key": key},
@@ -71,7 +71,7 @@ async def show(console: Console, address: str, key: str) -> None:
         for example in examples(key):
             console.rule(f"[bold]{example.title}[/bold]  [dim]POST {example.path}[/dim]", align="left")
             await _stream(console, session, example)
-    _what_next(console, address)
+    _what_next(console)
 
 
 async def _stream(console: Console, session: aiohttp.ClientSession, example: Example) -> None:
@@ -104,12 +104,15 @@ def _figures(usage: Usage, to_first: float, after: float) -> str:
     return f"first token {to_first * 1000:.0f} ms · {speed} · {usage.input} tokens in, {output} out"
 
 
-def _what_next(console: Console, address: str) -> None:
-    console.print("That was a script, word by word through the real gateway. Next:")
-    console.print("  [bold]penstock serve[/bold]                           the gateway, with a key of your own")
-    console.print("  [bold]OPENAI_API_KEY=... penstock serve[/bold]        and real models behind it")
-    console.print("  [bold]penstock simulate --port 9001[/bold]            the scripted provider alone, for load tests")
-    console.print("Then point any OpenAI, Anthropic or Gemini SDK at the address that it prints.")
+def _what_next(console: Console) -> None:
+    lines = (
+        "That was a script, word by word through the real gateway. Next:",
+        "  [bold]penstock serve[/bold]                      the gateway, with a key of your own",
+        "  [bold]OPENAI_API_KEY=... penstock serve[/bold]   and real models behind it",
+        "  [bold]penstock simulate --port 9001[/bold]       the scripted provider alone, for load tests",
+        "Then point any OpenAI, Anthropic or Gemini SDK at the address that it prints.",
+    )
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 
 async def run() -> None:

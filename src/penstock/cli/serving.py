@@ -89,27 +89,31 @@ async def _stopped() -> None:
 
 
 def _announce(console: Console, service: Service, config: Config, first: Secret | None) -> None:
-    """Say where the gateway is, what it serves, and what to paste to see it work."""
-    address = service.address
-    console.print(f"[bold]Penstock[/bold] listens on [bold]{address}[/bold]\n")
-    console.print(f"  OpenAI SDK      base_url={address}/v1")
-    console.print(f"  Anthropic SDK   base_url={address}/anthropic")
-    console.print(f"  Gemini SDK      base_url={address}\n")
-    serves = ", ".join(service.catalog.providers)
-    console.print(f"  Providers       {escape(serves)}", soft_wrap=True)
-    console.print("                  [dim]set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY ... for more[/dim]")
+    """Say where the gateway is, what it serves, and what to paste to see it work; no line is broken."""
+    address = escape(service.address)
+    names = ", ".join(key.name for key in config.keys) or "the one shown at the first start"
     shown = first.reveal() if first else "$PENSTOCK_KEY"
-    if first:
-        console.print(f"\n  [bold]Your key        {shown}[/bold]")
-        console.print("                  [dim]shown once; only its hash is kept[/dim]")
-    else:
-        names = ", ".join(key.name for key in config.keys)
-        console.print(f"  Keys            {escape(names) or 'the one shown at the first start'}")
-    body = '{"model":"demo/poet","stream":true,"messages":[{"role":"user","content":"写一首关于秋天的短诗"}]}'
-    console.print("\n  Try it:")
-    console.print(
-        f"  curl -N {address}/v1/chat/completions -H 'Authorization: Bearer {shown}' -d '{body}'\n",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
+    key = (
+        [f"  [bold]Your key        {shown}[/bold]", "                  [dim]shown once; only its hash is kept[/dim]"]
+        if first
+        else [f"  Keys            {escape(names)}"]
     )
+    body = '{"model":"demo/poet","stream":true,"messages":[{"role":"user","content":"写一首关于秋天的短诗"}]}'
+    lines = [
+        f"[bold]Penstock[/bold] listens on [bold]{address}[/bold]",
+        "",
+        f"  OpenAI SDK      base_url={address}/v1",
+        f"  Anthropic SDK   base_url={address}/anthropic",
+        f"  Gemini SDK      base_url={address}",
+        "",
+        f"  Providers       {escape(', '.join(service.catalog.providers))}",
+        "                  [dim]set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY ... for more[/dim]",
+        "",
+        *key,
+        "",
+        "  Try it:",
+        # Double quotes, so that the shell puts in a key that stands in its environment.
+        escape(f"""  curl -N {address}/v1/chat/completions -H "Authorization: Bearer {shown}" -d '{body}'"""),
+        "",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)

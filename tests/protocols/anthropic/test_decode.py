@@ -402,5 +402,10 @@ def test_nonsense_of_a_known_type_is_a_fault(data: bytes) -> None:
         PROTOCOL.decoder("lab", "token").decode(Frame("", data, data))
 
 
+@pytest.mark.parametrize("data", [b'{"type":{}}', b'{"type":["ping"],"index":0,"delta":[]}', b"{}"])
+def test_nonsense_of_no_known_type_is_set_aside(data: bytes) -> None:
+    assert PROTOCOL.decoder("lab", "token").decode(Frame("", data, data)) == [Opaque("anthropic", data)]
+
+
 def test_no_frame_carries_only_usage() -> None:
     assert not PROTOCOL.usage_only(Frame("message_delta", b'{"type":"message_delta","usage":{}}', b""))

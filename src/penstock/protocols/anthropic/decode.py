@@ -237,7 +237,7 @@ class Decoder:
         event = _anything.decode(data)
         inner: Any = event.get("delta") or event.get("content_block")
         inner_type = cast("dict[str, Any]", inner).get("type") if isinstance(inner, dict) else None
-        if {event.get("type"), inner_type} & _MEANINGFUL:
+        if any(isinstance(type_, str) and type_ in _MEANINGFUL for type_ in (event.get("type"), inner_type)):
             raise upstream_error("The provider sent an event whose content cannot be understood.", "bad_payload")
         if isinstance(index := event.get("index"), int):
             self._blocks[index] = _Block("")

@@ -7,8 +7,9 @@ from penstock.protocols.base import WireProtocol
 from penstock.protocols.openai_chat.decode import Decoder, read_response, usage_only
 from penstock.protocols.openai_chat.encode import Encoder, write_response
 from penstock.protocols.openai_chat.errors import read_error, write_error
+from penstock.protocols.openai_chat.forward_request import forward_request
 from penstock.protocols.openai_chat.read_request import open_request, read_request
-from penstock.protocols.openai_chat.write_request import forward_request, write_request
+from penstock.protocols.openai_chat.write_request import write_request
 
 __all__ = ["PROTOCOL"]
 

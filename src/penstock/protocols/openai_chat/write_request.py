@@ -1,6 +1,6 @@
-"""A request as a Chat Completions server takes it: written from an Ask, or forwarded with its bytes kept.
+"""An Ask as a Chat Completions server takes it.
 
-The rule for writing: what every compatible server understands. Deviations are named quirks of the target:
+The rule: what every compatible server understands. Deviations are named quirks of the target:
 
     max-completion-tokens     the limit is `max_completion_tokens`; `max_tokens` is refused
     no-stream-options         `stream_options` is refused
@@ -13,8 +13,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.core import envelope
-from penstock.core.errors import bad_request
+from penstock.core.errors import ClientFault, bad_request
 from penstock.core.request import (
     Ask,
     Media,
@@ -30,12 +29,12 @@ from penstock.core.request import (
     Turn,
     effort_of,
 )
-from penstock.protocols.base import Inbound, Outbound, Target
+from penstock.protocols.base import Outbound, Target
 from penstock.protocols.media import join_data_url
 from penstock.protocols.names import ToolNames
 from penstock.wire import payload
 
-_PATH = "/chat/completions"
+PATH = "/chat/completions"
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _NAME_LIMIT = 64
 _SOUNDS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
@@ -51,8 +50,8 @@ def write_request(ask: Ask, target: Target) -> Outbound:
         ClientFault: a part of the conversation cannot be expressed.
     """
     names = ToolNames(_NO_NAME, _NAME_LIMIT)
-    dropped = list(ask.dropped)
-    body: _Json = {"model": target.model, "messages": _messages(ask.turns, target, names)}
+    dropped: list[str] = []
+    body: _Json = {"model": target.model, "messages": _messages(ask.turns, target, names, dropped)}
     if ask.stream:
         body["stream"] = True
         if "no-stream-options" not in target.quirks:
@@ -67,35 +66,13 @@ def write_request(ask: Ask, target: Target) -> Outbound:
     body["response_format"] = _response_format(ask.output_format) if ask.output_format is not None else None
     body["user"] = ask.user
     given = {name: value for name, value in body.items() if value is not None}
-    return Outbound(_PATH, payload.encode(given), dropped=tuple(dict.fromkeys(dropped)), tool_names=names.changed)
-
-
-def forward_request(inbound: Inbound, target: Target) -> Outbound:
-    """Return a client's own request for `target`: only model, the demand for usage and foreign seals are changed.
-
-    Raises:
-        ClientFault: messages that hold a seal of ours are not of the shape it was given in.
-    """
-    fields: _Json = dict(inbound.fields)
-    fields["model"] = target.model
-    dropped: tuple[str, ...] = ()
-    usage_added = False
-    if "no-stream-options" in target.quirks:
-        if fields.pop("stream_options", None) is not None:
-            dropped = ("stream_options",)
-    elif inbound.stream:
-        options = _members(fields.get("stream_options"))
-        fields["stream_options"] = {**options, "include_usage": True}
-        usage_added = not inbound.include_usage
-    if envelope.MARK in inbound.body and "messages" in fields:
-        fields["messages"] = _reopened(fields["messages"], target.provider)
-    return Outbound(_PATH, payload.encode(fields), dropped=dropped, usage_added=usage_added)
+    return Outbound(PATH, payload.encode(given), dropped=tuple(dict.fromkeys(dropped)), tool_names=names.changed)
 
 
 # --- messages ------------------------------------------------------------------------------------------------------
 
 
-def _messages(turns: tuple[Turn, ...], target: Target, names: ToolNames) -> list[_Json]:
+def _messages(turns: tuple[Turn, ...], target: Target, names: ToolNames, dropped: list[str]) -> list[_Json]:
     messages: list[_Json] = []
     for turn in turns:
         match turn.role:
@@ -105,7 +82,7 @@ def _messages(turns: tuple[Turn, ...], target: Target, names: ToolNames) -> list
             case "user":
                 messages.extend(_user(turn.parts))
             case "assistant":
-                messages.extend(_assistant(turn.parts, target, names))
+                messages.extend(_assistant(turn.parts, target, names, dropped))
     return messages
 
 
@@ -162,13 +139,13 @@ def _content(part: Text | Media) -> _Json:
 
 def _sound(part: Media) -> _Json:
     if part.url or part.media_type not in _SOUNDS:
-        raise bad_request("This model's provider takes sound as WAV or MP3 inside the request only.")
+        raise _inexpressible("sound other than WAV or MP3 inside the request")
     return {"type": "input_audio", "input_audio": {"data": part.data, "format": _SOUNDS[part.media_type]}}
 
 
 def _document(part: Media) -> _Json:
     if part.url:
-        raise bad_request("This model's provider takes documents inside the request only, not by address.")
+        raise _inexpressible("documents by address; send the content")
     if part.media_type.startswith("text/"):
         text = base64.b64decode(part.data).decode("utf-8", "replace")
         return {"type": "text", "text": f"{part.name}\n\n{text}" if part.name else text}
@@ -177,7 +154,12 @@ def _document(part: Media) -> _Json:
     return {"type": "file", "file": {"filename": part.name or f"document.{extension}", "file_data": file_data}}
 
 
-def _assistant(parts: tuple[Part, ...], target: Target, names: ToolNames) -> list[_Json]:
+def _inexpressible(what: str) -> ClientFault:
+    message = f"`messages`: this model's provider takes no {what}."
+    return bad_request(message, param="messages", code="unsupported_parameter")
+
+
+def _assistant(parts: tuple[Part, ...], target: Target, names: ToolNames, dropped: list[str]) -> list[_Json]:
     """Return one message for a turn of the model, or none if nothing of it can be said here."""
     texts: list[str] = []
     thoughts: list[Reasoning] = []
@@ -195,7 +177,7 @@ def _assistant(parts: tuple[Part, ...], target: Target, names: ToolNames) -> lis
                 calls.append(_call(part, extra, names))
                 extra = None
             case Media():
-                raise bad_request(f"This model's provider takes no {part.kind} in a message of the assistant.")
+                raise _inexpressible(f"{part.kind}s in what the assistant said")
             case ToolResult():
                 pass  # belongs to the user's turns
     message: _Json = {"role": "assistant", "content": "".join(texts) or None}
@@ -205,15 +187,25 @@ def _assistant(parts: tuple[Part, ...], target: Target, names: ToolNames) -> lis
             message["reasoning_content"] = "".join(thought.text for thought in thoughts)
     if details := _details(thoughts, target.provider):
         message["reasoning_details"] = details
+    elif any(thought.text for thought in thoughts) and "reasoning_content" not in message:
+        dropped.append("reasoning")  # unsigned, or signed by somebody else
     return [message] if len(message) > 2 or message["content"] else []
 
 
 def _call(call: ToolCall, extra: str | None, names: ToolNames) -> _Json:
     function = {"name": names.legal(call.name), "arguments": call.arguments}
     spelled: _Json = {"id": call.id, "type": "function", "function": function}
-    if extra is not None and (members := _members(msgspec.Raw(extra))):
-        spelled["extra_content"] = members
+    if extra is not None:
+        spelled |= _extra_content(extra)
     return spelled
+
+
+def _extra_content(sealed: str) -> _Json:
+    """Return what the target put beside a call. It came back through a client, so it may be anything."""
+    try:
+        return {"extra_content": msgspec.json.decode(sealed, type=dict[str, msgspec.Raw])}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 def _details(thoughts: list[Reasoning], provider: str) -> list[_Json]:
@@ -290,44 +282,3 @@ def _response_format(format_: OutputFormat) -> _Json:
     if format_.strict is not None:
         schema["strict"] = format_.strict
     return {"type": "json_schema", "json_schema": schema}
-
-
-# --- seals in a forwarded request ------------------------------------------------------------------------------------
-
-_raw_members = payload.client_decoder(dict[str, msgspec.Raw])
-_raw_messages = payload.client_decoder(list[dict[str, msgspec.Raw]])
-
-
-def _members(value: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
-    """Return the members of an object that may be absent, null or (in a tampered seal) something else."""
-    try:
-        return msgspec.json.decode(value, type=dict[str, msgspec.Raw]) if value is not None else {}
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-
-
-def _reopened(messages: msgspec.Raw, provider: str) -> list[dict[str, Any]]:
-    """Return the messages with the provider's own seals bare and all others taken out; other values stay bytes."""
-    return [_reopened_message(message, provider) for message in _raw_messages.decode(messages, "messages")]
-
-
-def _reopened_message(message: dict[str, msgspec.Raw], provider: str) -> dict[str, Any]:
-    raw = message.get("reasoning_details")
-    if raw is None or envelope.MARK not in bytes(raw):
-        return message
-    details = [_reopened_detail(detail, provider) for detail in _raw_messages.decode(raw, "messages.reasoning_details")]
-    kept = [detail for detail in details if detail is not None]
-    rest = {name: value for name, value in message.items() if name != "reasoning_details"}
-    return {**rest, "reasoning_details": kept} if kept else rest
-
-
-def _reopened_detail(detail: dict[str, msgspec.Raw], provider: str) -> dict[str, Any] | None:
-    reopened: dict[str, Any] = dict(detail)
-    for name in ("signature", "data"):
-        if envelope.MARK not in bytes(detail.get(name, b"")):
-            continue
-        sealed = envelope.unwrap(str(msgspec.json.decode(detail[name])))
-        if sealed is None or sealed.origin != provider or sealed.form in {"tool_call", "text"}:
-            return None
-        reopened[name] = sealed.data
-    return reopened

@@ -56,10 +56,14 @@ PARTS = st.lists(
 def answers(draw: st.DrawFn) -> Answer:
     """A whole answer whose finish reason agrees with its parts, as decoders guarantee."""
     parts = tuple(draw(PARTS))
+    kinds = {part.kind for part in parts}
     reasons = ["length", "content_filter"]
-    reasons += (
-        ["tool_calls"] if any(part.kind == "tool_call" for part in parts) else ["stop", "context_window", "other"]
-    )
+    if "tool_call" in kinds:
+        reasons.append("tool_calls")
+    elif "refusal" in kinds:
+        reasons.append("refusal")
+    else:
+        reasons += ["stop", "refusal", "context_window", "pause", "other"]
     reason = draw(st.sampled_from(reasons))
     return Answer(draw(IDS), draw(NAMES), parts, Finish(reason), draw(st.just(UNKNOWN) | usages()))
 
@@ -68,24 +72,24 @@ def answers(draw: st.DrawFn) -> Answer:
 def event_lists(draw: st.DrawFn) -> list[Event]:
     """Any events that the grammar allows: deltas cut anywhere, usage and unknown events between, both kinds of end."""
     events: list[Event] = []
+    usage = UNKNOWN
     for event in unfold(draw(answers())):
         match event:
             case Delta():
                 events += [Delta(event.index, text) for text in draw(_cut(event.text))]
-            case PartStart() | PartEnd() | UsageUpdate() | Finish():
-                events += draw(_BETWEEN)
+            case PartStart() | PartEnd() | Finish():
+                if draw(st.booleans()):
+                    usage = usage.updated(draw(usages()))
+                    events += [UsageUpdate(usage), Opaque("lab", b"?")]
                 events.append(event)
+            case UsageUpdate():
+                usage = usage.updated(event.usage)
+                events.append(UsageUpdate(usage))
             case _:
                 events.append(event)
     if draw(st.booleans()):
         return events
     return [*events[: draw(st.integers(1, len(events) - 1))], Failure(ErrorInfo("overloaded", draw(TEXTS)))]
-
-
-_BETWEEN = st.lists(
-    st.builds(UsageUpdate, usages()) | st.builds(Opaque, protocol=st.just("lab"), data=st.binary(max_size=8)),
-    max_size=1,
-)
 
 
 @st.composite

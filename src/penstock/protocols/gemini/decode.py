@@ -52,6 +52,7 @@ _BROKEN = {
 }
 
 _NULL = b"null"
+_EMPTY = Chunk()  # a heartbeat, or something that is no chunk: it does not begin the answer
 
 
 class Decoder:
@@ -104,6 +105,9 @@ class Decoder:
         chunk = _chunk.decode(data)
         if chunk.error and chunk.error != _NULL:
             self._assembler.fail(read_error_member(bytes(chunk.error)))
+            return
+        if chunk == _EMPTY:
+            self._assembler.emit(Opaque("gemini", data))
             return
         if not self._started:
             self._started = True

@@ -198,14 +198,14 @@ class Decoder:
     def _details(self, details: list[wire.ReasoningDetail], beside: str) -> None:
         """Read structured reasoning. If the details have any text, the plain string beside them says it again.
 
-        An entry may also come behind the plain strings, with their whole text, to sign it.
+        An entry may also come behind the plain strings, to sign their text or the end of it.
         """
         said, self._plain = self._plain, 0
         if not any(detail.text or detail.summary for detail in details):
             self._reasoning(beside, self._detail)
         for detail in details:
             text = detail.text or detail.summary or ""
-            repeated = detail.signature and len(text) == said
+            repeated = detail.signature and len(text) <= said
             self._reasoning("" if repeated else text, detail.index)
             if detail.signature:
                 if self._signed and detail.index != self._detail:

@@ -148,25 +148,35 @@ def write_response(answer: Answer, reply: Reply) -> bytes:
 def _message(parts: tuple[AnswerPart, ...], reply: Reply) -> dict[str, Any]:
     texts: dict[str, str | None] = {"text": None, "refusal": None, "reasoning": None}
     calls: list[dict[str, Any]] = []
-    details: list[dict[str, Any]] = []
     for part in parts:
         if part.kind == "tool_call":
             function = {"name": part.name, "arguments": part.text}
             calls.append({"id": part.id, "type": "function", "function": function})
         else:
             texts[part.kind] = (texts[part.kind] or "") + part.text
-        if part.sealed is not None:
-            details.append(_detail(part.text, part.sealed, reply.seal(part.sealed), len(details)))
     message: dict[str, Any] = {"role": "assistant", "content": texts["text"], "refusal": texts["refusal"]}
     if not calls and texts["refusal"] is None:
         message["content"] = texts["text"] or ""
     if texts["reasoning"]:
         message["reasoning_content"] = texts["reasoning"]
-    if details:
+    if details := _details(parts, reply):
         message["reasoning_details"] = details
     if calls:
         message["tool_calls"] = calls
     return message
+
+
+def _details(parts: tuple[AnswerPart, ...], reply: Reply) -> list[dict[str, Any]]:
+    """Return the entries of all reasoning if any of it is sealed: readers of entries read nothing else."""
+    reasoning = [part for part in parts if part.kind == "reasoning"]
+    if all(part.sealed is None for part in reasoning):
+        return []
+    return [
+        {"type": "reasoning.text", "text": part.text, "index": index}
+        if part.sealed is None
+        else _detail(part.text, part.sealed, reply.seal(part.sealed), index)
+        for index, part in enumerate(reasoning)
+    ]
 
 
 def _detail(text: str, sealed: Sealed, seal: str, index: int) -> dict[str, Any]:

@@ -5,8 +5,8 @@
 
 The prefix lets secret scanners find a key, the checksum tells a mistyped key from a revoked one without asking
 anybody; both as GitHub does it (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/).
-Only a keyed hash (HMAC-SHA-256 with a pepper) of a key is kept, so looking it up leaks nothing by its timing, and what
-is stored is of no use without the pepper. 32 characters are 190 random bits: no slow hash is needed.
+Only a keyed hash (BLAKE2b with a pepper) of a key is kept, so looking it up leaks nothing by its timing, and what is
+stored is of no use without the pepper. 32 characters are 190 random bits: no slow hash is needed.
 """
 
 import hashlib
@@ -102,7 +102,8 @@ def well_formed(text: str) -> bool:
 
 def digest_of(pepper: bytes, secret: str) -> str:
     """Return the hexadecimal keyed hash of a key."""
-    return hmac.digest(pepper, secret.encode("utf-8", "surrogateescape"), hashlib.sha256).hex()
+    # RFC 7693. As strong a MAC as HMAC-SHA-256 is, and a quarter of its cost, which every request pays.
+    return hashlib.blake2b(secret.encode("utf-8", "surrogateescape"), key=pepper, digest_size=32).hexdigest()
 
 
 def issue(file: KeyFile, pepper: bytes, name: str, randbelow: Callable[[int], int], created: int) -> Secret:

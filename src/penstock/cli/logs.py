@@ -2,7 +2,9 @@
 
 import logging
 import sys
+from typing import Any
 
+import msgspec
 import structlog
 
 from penstock.core.errors import ConfigError
@@ -18,16 +20,23 @@ def configure_logs(level: str) -> None:
     """
     if level not in LEVELS:
         raise ConfigError(f'--log-level: unknown level "{level}"; known: {", ".join(LEVELS)}')
-    for_people = sys.stderr.isatty()
+    render: Any = structlog.processors.JSONRenderer(serializer=_encode)
+    factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
+    if sys.stderr.isatty():
+        render, factory = structlog.dev.ConsoleRenderer(), structlog.WriteLoggerFactory(sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer(),
+            render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+
+
+def _encode(entry: dict[str, Any], **_: Any) -> bytes:
+    return msgspec.json.encode(entry, enc_hook=repr)

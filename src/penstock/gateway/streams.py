@@ -195,8 +195,7 @@ def _make_relay(call: Call, attempt: Attempt, response: UpstreamResponse, record
 def _headers(call: Call, attempt: Attempt, response: UpstreamResponse) -> dict[str, str]:
     """Return the headers of an answer: ours, and those of the provider that mean something to this client."""
     headers: dict[str, str] = {}
-    if attempt.protocol is call.protocol:
-        prefixes = call.protocol.response_headers
+    if attempt.protocol is call.protocol and (prefixes := call.protocol.response_headers):
         headers.update((name, value) for name, value in response.headers.items() if name.startswith(prefixes))
     if attempt.outbound.dropped:
         headers["x-penstock-dropped"] = ", ".join(attempt.outbound.dropped)

@@ -1,11 +1,14 @@
 """The composition root: the only place where the parts of the gateway are put together."""
 
+import asyncio
 import ipaddress
 import secrets
 import time
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
 
 from penstock.accounts.keys import Keyring, first_key
 from penstock.config import Config
@@ -52,7 +55,7 @@ class _Closing:
     """What has been started, to be closed in the opposite order."""
 
     def __init__(self) -> None:
-        self.runner: web.AppRunner | None = None
+        self.runner: web.ServerRunner | None = None
         self.transport: Transport | None = None
         self.simulator: RunningSimulator | None = None
 
@@ -78,16 +81,7 @@ async def start(config: Config, environ: Mapping[str, str], keyring: Keyring) ->
         catalog = config.catalog(environ, f"http://127.0.0.1:{closing.simulator.port}")
         closing.transport = Transport()
         endpoints = Endpoints(Gateway(catalog, closing.transport), catalog, keyring)
-        app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", endpoints.handle)
-        closing.runner = web.AppRunner(
-            app,
-            access_log=None,
-            handler_cancellation=True,  # a client that leaves cancels its handler, and that ends the upstream call
-            keepalive_timeout=KEEPALIVE,
-            shutdown_timeout=SHUTDOWN_TIMEOUT,
-            auto_decompress=False,  # encoded bodies are refused
-        )
+        closing.runner = web.ServerRunner(_server(endpoints), shutdown_timeout=SHUTDOWN_TIMEOUT)
         await closing.runner.setup()
         site = web.TCPSite(closing.runner, config.server.host, config.server.port, backlog=4096, reuse_address=True)
         await site.start()
@@ -96,6 +90,29 @@ async def start(config: Config, environ: Mapping[str, str], keyring: Keyring) ->
         raise
     host, port = closing.runner.addresses[0][:2]
     return Service(f"http://{_written(host)}:{port}", catalog, endpoints, closing)
+
+
+def _server(endpoints: Endpoints) -> web.Server:
+    """Return the HTTP server. There is one handler and no router: `server/paths.py` knows what a path means."""
+    loop = asyncio.get_running_loop()
+
+    def request(
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+
+    return web.Server(
+        endpoints.handle,
+        request_factory=request,
+        access_log=None,
+        handler_cancellation=True,  # a client that leaves cancels its handler, and that ends the upstream call
+        keepalive_timeout=KEEPALIVE,
+        auto_decompress=False,  # encoded bodies are refused
+    )
 
 
 def open_keyring(config: Config, file: KeyFile) -> tuple[Keyring, Secret | None]:

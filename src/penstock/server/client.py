@@ -17,7 +17,7 @@ class StreamClient:
         response: what the server is to hand back; its status and headers leave with `start`.
     """
 
-    def __init__(self, request: web.Request, headers: dict[str, str]) -> None:
+    def __init__(self, request: web.BaseRequest, headers: dict[str, str]) -> None:
         self._request = request
         self.response = web.StreamResponse(headers=headers)
 

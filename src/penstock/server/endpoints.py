@@ -23,6 +23,9 @@ from penstock.server.models import LIST_SHAPES, MODEL_SHAPES, ListedModel, shape
 from penstock.server.paths import Match, match
 from penstock.upstreams.catalog import Catalog
 
+ID_PREFIX = "req_"
+"""Of request ids. What follows it is also in the ids of the answer, so that one leads to the other."""
+
 _STREAMING_VERBS = {"generateContent": False, "streamGenerateContent": True}
 
 _log = structlog.get_logger("penstock.server")
@@ -37,9 +40,9 @@ class Endpoints:
         self._keyring = keyring
         self.ready = True
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request. Raises nothing but cancellation."""
-        request_id = f"req_{secrets.token_hex(12)}"
+        request_id = ID_PREFIX + secrets.token_hex(12)
         found = match(request.rel_url.raw_path)
         try:
             return await self._dispatch(request, found, request_id)
@@ -55,7 +58,7 @@ class Endpoints:
             told = f"The gateway failed; its log has the cause under {request_id}."
             return _refused(ErrorInfo("internal", told), request, found, request_id, cause=error)
 
-    async def _dispatch(self, request: web.Request, found: Match, request_id: str) -> web.StreamResponse:
+    async def _dispatch(self, request: web.BaseRequest, found: Match, request_id: str) -> web.StreamResponse:
         if found.methods and request.method not in found.methods:
             allowed = " or ".join(found.methods)
             raise ClientFault(ErrorInfo("method_not_allowed", f"{request.method} is not allowed here; use {allowed}."))
@@ -79,18 +82,18 @@ class Endpoints:
             case _:
                 return await self._serve(request, found, request_id, key)
 
-    def _authenticate(self, request: web.Request) -> Key:
+    def _authenticate(self, request: web.BaseRequest) -> Key:
         return self._keyring.authenticate(extract(request.headers, request.rel_url.query))
 
-    def _list_models(self, request: web.Request, found: Match) -> web.Response:
+    def _list_models(self, request: web.BaseRequest, found: Match) -> web.Response:
         models = [ListedModel(listing.name, listing.provider.name) for listing in self._catalog.models()]
         return web.json_response(LIST_SHAPES[_shape(request, found)](models))
 
-    def _get_model(self, request: web.Request, found: Match) -> web.Response:
+    def _get_model(self, request: web.BaseRequest, found: Match) -> web.Response:
         listing = self._catalog.find(found.model)
         return web.json_response(MODEL_SHAPES[_shape(request, found)](ListedModel(listing.name, listing.provider.name)))
 
-    async def _serve(self, request: web.Request, found: Match, request_id: str, key: Key) -> web.StreamResponse:
+    async def _serve(self, request: web.BaseRequest, found: Match, request_id: str, key: Key) -> web.StreamResponse:
         started = time.monotonic()
         protocol = PROTOCOLS[found.protocol]
         target = _path_target(request, found)
@@ -102,7 +105,7 @@ class Endpoints:
             key=key.name,
             protocol=protocol,
             inbound=inbound,
-            token=secrets.token_hex(12),
+            token=request_id.removeprefix(ID_PREFIX),
             created=int(time.time()),
             started=started,
         )
@@ -124,7 +127,7 @@ class Endpoints:
         return client.response
 
 
-def _path_target(request: web.Request, found: Match) -> PathTarget | None:
+def _path_target(request: web.BaseRequest, found: Match) -> PathTarget | None:
     """Return what a path says that names the model itself; None for protocols that name it in the body.
 
     Raises:
@@ -140,12 +143,12 @@ def _path_target(request: web.Request, found: Match) -> PathTarget | None:
     return PathTarget(model, stream, array=stream and request.rel_url.query.get("alt") != "sse")
 
 
-def _shape(request: web.Request, found: Match) -> str:
+def _shape(request: web.BaseRequest, found: Match) -> str:
     return found.protocol or shape_of(request.headers, "key" in request.rel_url.query)
 
 
 def _refused(
-    info: ErrorInfo, request: web.Request, found: Match, request_id: str, cause: Exception | None = None
+    info: ErrorInfo, request: web.BaseRequest, found: Match, request_id: str, cause: Exception | None = None
 ) -> web.Response:
     """Return an error in the shape that the caller's SDK reads."""
     status, body = PROTOCOLS[_shape(request, found)].write_error(info, request_id)

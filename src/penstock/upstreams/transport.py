@@ -94,11 +94,10 @@ class UpstreamResponse:
         headers: names in lower case; values of repeated ones joined by commas.
     """
 
-    __slots__ = ("_content", "_idle", "_loop", "_provider", "_response", "_timer", "_waiting", "headers", "status")
+    __slots__ = ("_content", "_idle", "_loop", "_provider", "_response", "_timer", "_waiting", "status")
 
     def __init__(self, provider: str, response: aiohttp.ClientResponse, idle_timeout: float) -> None:
         self.status = response.status
-        self.headers: Mapping[str, str] = _joined(response)
         self._provider = provider
         self._response = response
         self._content = response.content
@@ -108,9 +107,14 @@ class UpstreamResponse:
         self._timer = self._loop.call_later(idle_timeout, self._look_at_clock)
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers: names in lower case, values of repeated ones joined by commas. Made anew each time."""
+        return _joined(self._response)
+
+    @property
     def content_type(self) -> str:
-        """The media type the provider gave, without parameters, in lower case."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """The media type the provider gave, without parameters, in lower case; empty if it gave none."""
+        return self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def is_event_stream(self) -> bool:

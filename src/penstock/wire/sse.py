@@ -64,7 +64,7 @@ class SseReader:
         Raises:
             UpstreamFault: one event exceeds the limit.
         """
-        if not self._raw and self._begun and not self._skip_lf:
+        if not self._raw and not self._skip_lf and (self._begun or not chunk.startswith(BOM[:1])):
             if chunk.endswith(b"\n\n") and b"\r" not in chunk:
                 return _blocks(chunk, b"\n\n")
             if chunk.endswith(b"\r\n\r\n") and chunk.count(b"\r\n") == chunk.count(b"\n") == chunk.count(b"\r"):

@@ -109,7 +109,8 @@ class Bench:
         upstreams = list(dict.fromkeys(pair.upstream for pair in self.pairs))
         base: dict[str, list[float]] = {protocol: [] for protocol in upstreams}
         ours: dict[Pair, list[float]] = {pair: [] for pair in self.pairs}
-        for _ in range(self.effort.rounds if kind == PER_EVENT else self.effort.request_rounds):
+        for number in range(self.effort.rounds):
+            _say(f"{kind}, round {number + 1} of {self.effort.rounds}")
             for protocol in upstreams:
                 if nginx is not None:
                     base[protocol].append(await take(untouched(nginx, protocol), self.effort))
@@ -119,6 +120,7 @@ class Bench:
         return [_ratio(kind, pair, ours[pair], base[pair.upstream]) for pair in self.pairs]
 
     async def _ttft(self, pair: Pair, upstream: Server, nginx: Server | None, gateway: Server) -> Figure:
+        _say(f"{TTFT}, {pair.name}")
         lanes = [through_gateway(gateway, pair), untouched(upstream, pair.upstream)]
         if nginx is not None:
             lanes.append(untouched(nginx, pair.upstream))
@@ -132,6 +134,7 @@ class Bench:
 
     async def _memory(self, pair: Pair) -> Figure:
         """Measure on a gateway that has done nothing yet: memory freed by earlier streams would hide what they take."""
+        _say(f"{MEMORY}, {pair.name}")
         with self._gateway() as gateway:
             ours = await measure.memory_per_stream(through_gateway(gateway, pair), self.effort)
         details: dict[str, float] = {}
@@ -141,6 +144,10 @@ class Bench:
                     await measure.memory_per_stream(untouched(nginx, pair.upstream), self.effort) / 1e3
                 )
         return Figure(MEMORY, pair.name, ours / 1e3, details)
+
+
+def _say(what: str) -> None:
+    print(f"bench: {what}", file=sys.stderr)
 
 
 def _ratio(kind: str, pair: Pair, ours: list[float], base: list[float]) -> Figure:
@@ -162,15 +169,15 @@ def _conditions(effort: Effort, given: str | None) -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores,{model.partition(':')[2]}, Linux {platform.release()}",
         "software": ", ".join(f"{name} {number}" for name, number in software.items()),
         "pinned": f"nginx: one worker, core {PROXY_CORE}; gateway: {gateway}; upstream and load: core {LOAD_CORE}",
-        "effort": f"{effort.request_rounds} rounds of {effort.requests} requests, {effort.concurrency} at a time; "
-        f"{effort.rounds} rounds of {effort.streams} streams of {effort.seconds:g} s, an event each 20 ms; "
+        "effort": f"{effort.rounds} rounds of {effort.requests} requests, {effort.concurrency} at a time, and of "
+        f"{effort.streams} streams of {effort.seconds:g} s, an event each 20 ms; "
         f"{effort.samples} requests for time to first token, one at a time; {effort.open_streams} open streams",
     }
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The gateway's cost beside nginx's.")
-    parser.add_argument("--quick", action="store_true", help="half a minute; figures are rough")
+    parser.add_argument("--quick", action="store_true", help="about a minute; figures are rough")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--only", action="append", choices=report.KINDS, help="measure only this; may be repeated")
     parser.add_argument(
@@ -211,8 +218,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         try:
             found = uvloop.run(_measured(Bench(options, Path(folder))))
-        except (LostEventError, StackError, TimeoutError, OSError) as error:
-            print(f"bench: {error or 'took too long'}", *_last_words(Path(folder)), sep="\n", file=sys.stderr)
+        except TimeoutError:
+            _say(f"given up after {DEADLINE} s: this machine is too busy to measure; --quick and --only take less")
+            return 1
+        except (LostEventError, StackError, OSError) as error:
+            print(f"bench: {error}", *_last_words(Path(folder)), sep="\n", file=sys.stderr)
             return 1
     print(report.as_json(found)) if options.json else report.show(found)
     return 0

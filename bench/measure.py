@@ -24,8 +24,7 @@ class Effort(Struct, frozen=True):
     """How long to measure.
 
     Attributes:
-        rounds: how often CPU per event is taken; the median counts.
-        request_rounds: the same for CPU per request.
+        rounds: how often each CPU figure is taken; the median counts.
         requests: one-event streams in a round.
         concurrency: how many of them at the same time.
         streams: paced streams at the same time.
@@ -34,22 +33,17 @@ class Effort(Struct, frozen=True):
         open_streams: idle streams for memory.
     """
 
-    rounds: int
-    request_rounds: int
-    requests: int
-    concurrency: int
-    streams: int
-    seconds: float
-    samples: int
-    open_streams: int
+    rounds: int = 3
+    requests: int = 1200
+    concurrency: int = 32
+    streams: int = 100
+    seconds: float = 5.0
+    samples: int = 600
+    open_streams: int = 500
 
 
-FULL = Effort(
-    rounds=3, request_rounds=5, requests=1000, concurrency=32, streams=100, seconds=6.0, samples=1000, open_streams=500
-)
-QUICK = Effort(
-    rounds=1, request_rounds=2, requests=500, concurrency=32, streams=100, seconds=2.0, samples=200, open_streams=200
-)
+FULL = Effort()
+QUICK = Effort(rounds=1, requests=500, seconds=2.0, samples=200, open_streams=200)
 
 
 class Pair(Struct, frozen=True):

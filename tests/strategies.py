@@ -3,6 +3,7 @@
 import json
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from penstock.core.answer import Answer, AnswerPart, unfold
 from penstock.core.errors import ErrorInfo
@@ -79,17 +80,22 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
                 events += [Delta(event.index, text) for text in draw(_cut(event.text))]
             case PartStart() | PartEnd() | Finish():
                 if draw(st.booleans()):
-                    usage = usage.updated(draw(usages()))
+                    usage = _later(usage, draw(usages()))
                     events += [UsageUpdate(usage), Opaque("lab", b"?")]
                 events.append(event)
             case UsageUpdate():
-                usage = usage.updated(event.usage)
+                usage = _later(usage, event.usage)
                 events.append(UsageUpdate(usage))
             case _:
                 events.append(event)
     if draw(st.booleans()):
         return events
     return [*events[: draw(st.integers(1, len(events) - 1))], Failure(ErrorInfo("overloaded", draw(TEXTS)))]
+
+
+def _later(usage: Usage, update: Usage) -> Usage:
+    later = usage.updated(update)
+    return replace(later, reasoning=None if later.reasoning is None else min(later.reasoning, later.output or 0))
 
 
 @st.composite

@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.core.answer import Answer, unfold
 from penstock.core.events import Delta, Event, Failure, Finish, FinishReason, PartEnd, PartStart, Sealed, UsageUpdate
-from penstock.core.usage import Usage
+from penstock.core.usage import UNKNOWN, Usage
 from penstock.protocols.base import Reply
 from penstock.protocols.gemini.errors import error_object
 from penstock.wire.payload import encode, escape_lines, one_line
@@ -48,7 +48,7 @@ class PartWriter:
         """Return the JSON of the part that an event makes, or nothing."""
         match event:
             case Delta():
-                return self._delta(event.text)
+                return self.delta(event.text)
             case PartStart():
                 self._open = event
                 self.refused |= event.kind == "refusal"
@@ -58,20 +58,20 @@ class PartWriter:
             case _:
                 return b""
 
+    def delta(self, text: str) -> bytes:
+        """Return the part that more text of the open part makes; a call makes one at its end only."""
+        kind = self._open.kind
+        if kind == "tool_call":
+            self._arguments.append(text)
+            return b""
+        string = escape_lines(encode(text))
+        return b'{"text":%b,"thought":true}' % string if kind == "reasoning" else b'{"text":%b}' % string
+
     def waiting(self) -> bytes:
         """Return a part for the seal that waits, if one does."""
         if self._waiting is None:
             return b""
         return b'{"text":""%b}' % self._signature()
-
-    def _delta(self, text: str) -> bytes:
-        kind = self._open.kind
-        if kind == "tool_call":
-            self._arguments.append(text)
-            return b""
-        if kind == "reasoning":
-            return b'{"text":%b,"thought":true}' % escape_lines(encode(text))
-        return b'{"text":%b}' % escape_lines(encode(text))
 
     def _end(self, sealed: Sealed | None) -> bytes:
         if self._open.kind == "tool_call":
@@ -101,7 +101,7 @@ class Encoder:
     def __init__(self, reply: Reply) -> None:
         self._parts = PartWriter(reply)
         self._identity = _identity(reply)
-        self._usage = b""
+        self._usage = UNKNOWN
         # What stands before the first chunk, before each other one, behind each, and behind the last.
         self._lead, self._next, self._end, self._last = (
             (b"[", b",\r\n", b"", b"]") if reply.array else (b"data: ", b"data: ", b"\r\n\r\n", b"")
@@ -111,8 +111,11 @@ class Encoder:
     def encode(self, event: Event) -> bytes:
         """Return the bytes that tell the client of an event."""
         match event:
+            case Delta():
+                part = self._parts.delta(event.text)
+                return self._framed(_HEAD, part, self._tail) if part else b""
             case UsageUpdate():
-                self._usage = _usage_member(event.usage)
+                self._usage = self._usage.updated(event.usage)
                 self._tail = self._closing(b"")
                 return b""
             case Finish():
@@ -131,7 +134,7 @@ class Encoder:
 
     def _closing(self, finish: bytes) -> bytes:
         """Return all of a chunk that comes behind its part."""
-        return b"%b%b%b%b" % (_candidate_end(finish), self._usage, self._identity, self._end)
+        return b"%b%b%b%b" % (_candidate_end(finish), _usage_member(self._usage), self._identity, self._end)
 
 
 def write_response(answer: Answer, reply: Reply) -> bytes:
@@ -167,15 +170,14 @@ def _usage_member(usage: Usage) -> bytes:
     """Return the usage as far as it is known; nothing if nobody said anything (pitfall 95)."""
     if not usage.known:
         return b""
-    counts: dict[str, int] = {"promptTokenCount": usage.input}
+    counts = b'"promptTokenCount":%d' % usage.input
     if usage.cache_read is not None:
-        counts["cachedContentTokenCount"] = usage.cache_read
+        counts += b',"cachedContentTokenCount":%d' % usage.cache_read
     if usage.output is not None:
-        counts["candidatesTokenCount"] = max(0, usage.output - (usage.reasoning or 0))
+        counts += b',"candidatesTokenCount":%d' % max(0, usage.output - (usage.reasoning or 0))
     if usage.reasoning is not None:
-        counts["thoughtsTokenCount"] = usage.reasoning
-    counts["totalTokenCount"] = usage.total
-    return b',"usageMetadata":%b' % encode(counts)
+        counts += b',"thoughtsTokenCount":%d' % usage.reasoning
+    return b',"usageMetadata":{%b,"totalTokenCount":%d}' % (counts, usage.total)
 
 
 def _object(arguments: str) -> bytes:

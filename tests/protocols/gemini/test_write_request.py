@@ -113,6 +113,10 @@ def test_a_refusal_in_the_history_is_text() -> None:
             {"fileData": {"fileUri": "https://example.com/a.PNG?x=1", "mimeType": "image/png"}},
         ),
         (
+            Media("image", url="http://[nonsense"),
+            {"fileData": {"fileUri": "http://[nonsense", "mimeType": "image/jpeg"}},
+        ),
+        (
             Media("document", url="https://example.com/paper"),
             {"fileData": {"fileUri": "https://example.com/paper", "mimeType": "application/pdf"}},
         ),

@@ -14,7 +14,7 @@ from penstock.protocols.gemini import wire
 from penstock.protocols.gemini.read_contents import ContentsReader, many
 from penstock.protocols.gemini.schema import to_json_schema
 from penstock.protocols.gemini.spelling import camel_case
-from penstock.wire.payload import client_fault, parse_object
+from penstock.wire.payload import MAX_INTEGER, client_fault, parse_object
 
 T = TypeVar("T")
 
@@ -203,9 +203,11 @@ def _output_format(config: wire.GenerationConfig) -> OutputFormat | None:
 
 def _integer(value: float | None, name: str) -> int | None:
     """Return a whole number; SDKs write 40.0 where the API means 40 (pitfall 38)."""
-    if value is None or int(value) == value:
-        return None if value is None else int(value)
-    raise _bad_config(name, "a whole number is needed")
+    if value is None:
+        return None
+    if int(value) != value or abs(value) > MAX_INTEGER:
+        raise _bad_config(name, "a whole number is needed")
+    return int(value)
 
 
 def _bad_config(name: str, reason: str) -> ClientFault:

@@ -130,7 +130,7 @@ class GenerationConfig(Struct, rename="camel"):
 class Request(Struct, rename="camel"):
     """The body of a request, but for what is refused or dropped by its name alone."""
 
-    contents: list[Content] | Content
+    contents: list[Content] | Content | None = None
     system_instruction: Content | None = None
     tools: list[dict[str, Any]] | dict[str, Any] | None = None
     tool_config: ToolConfig | None = None

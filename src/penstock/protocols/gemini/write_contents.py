@@ -4,8 +4,8 @@ A signature goes back on the part that it came on, and only to the provider that
 current turn without one, so the first call of each step gets the documented stand-in where none is left.
 """
 
+import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +17,7 @@ from penstock.protocols.names import ToolNames
 _PLACEHOLDER = {"role": "user", "parts": [{"text": "..."}]}
 """The API wants a user's turn first (pitfall 41)."""
 
+_EXTENSION = re.compile(r"[^?#]*\.(\w+)(?:[?#]|$)")
 _TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -176,5 +177,5 @@ def _response(text: str) -> Any:
 
 def _type_of(media: Media) -> str:
     """Guess the type of what is behind a URL; the API wants one."""
-    extension = urlsplit(media.url).path.rpartition(".")[2].lower()
-    return _TYPES.get(extension) or _USUAL[media.kind]
+    match = _EXTENSION.match(media.url)
+    return (_TYPES.get(match[1].lower()) if match else None) or _USUAL[media.kind]

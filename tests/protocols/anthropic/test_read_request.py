@@ -355,6 +355,12 @@ def test_how_to_think(fields: dict[str, Any], reasoning: ReasoningAsk | None) ->
     assert ask(max_tokens=4000, **fields).reasoning == reasoning
 
 
+def test_a_way_of_showing_thoughts_that_a_beta_added_shows_them_and_is_reported() -> None:
+    found = ask(thinking={"type": "adaptive", "display": "updates"})
+    assert found.reasoning == ReasoningAsk(show=True)
+    assert found.dropped == ("thinking.display",)
+
+
 @pytest.mark.covers("P54")
 @pytest.mark.parametrize("budget", [None, 1000, 8000, 10000])
 def test_a_budget_must_fit_into_the_limit(budget: int | None) -> None:

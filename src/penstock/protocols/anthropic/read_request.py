@@ -130,7 +130,7 @@ def _reasoning(body: Body) -> ReasoningAsk | None:
         return ReasoningAsk(effort) if effort is not None else None
     if thinking.type == "disabled":
         return ReasoningAsk("none")
-    show = None if thinking.display is None else thinking.display == "summarized"
+    show = None if thinking.display is None else thinking.display != "omitted"
     if thinking.type != "enabled":
         return ReasoningAsk(effort, show=show)
     # Whoever sets a budget gets to see the thoughts, unless it asks not to.
@@ -165,6 +165,8 @@ def _dropped(body: Body, inbound: Inbound) -> tuple[str, ...]:
         ]
     if body.thinking is not None and body.thinking.type == "between_tools":
         names.append("thinking.type")
+    if body.thinking is not None and body.thinking.display not in {None, "summarized", "omitted"}:
+        names.append("thinking.display")
     if "anthropic-beta" in inbound.headers:
         names.append("anthropic-beta")
     return tuple(names)

@@ -226,7 +226,7 @@ class ThinkingSpec(Struct):
 
     type: Literal["enabled", "adaptive", "disabled", "between_tools"]
     budget_tokens: int | None = None
-    display: Literal["summarized", "omitted"] | None = None
+    display: str | None = None  # summarized, omitted; betas add more ways to be shown
 
 
 class FormatSpec(Struct):

@@ -97,7 +97,7 @@ class Decoder:
         chunk = _chunks.decode(data)
         if chunk.error or chunk.object == "error" or frame.event == "error":
             self._fail(chunk, data)
-        elif chunk.choices is None and chunk.usage is None and chunk.x_groq is None:
+        elif chunk.choices is None and chunk.usage is None and chunk.extension is None:
             self._assembler.emit(Opaque("openai-chat", data))
         else:
             self._read(chunk)
@@ -136,8 +136,8 @@ class Decoder:
         if chunk.usage is not None:
             self._counted = not chunk.choices
             self._assembler.update(self._counters.merge(chunk.usage))
-        elif chunk.x_groq is not None and chunk.x_groq.usage is not None and self._started:
-            self._assembler.update(self._counters.merge(chunk.x_groq.usage))
+        elif chunk.extension is not None and chunk.extension.usage is not None and self._started:
+            self._assembler.update(self._counters.merge(chunk.extension.usage))
         if self._broken and not chunk.error:
             message = f"The provider broke the answer off ({self._broken})."
             self._assembler.fail(ErrorInfo("upstream_error", message, code=self._broken))

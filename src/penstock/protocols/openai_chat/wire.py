@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/chat; dialects: section 1
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from penstock.core.request import Effort
 
@@ -357,5 +357,5 @@ class Chunk(Struct, frozen=True):
     object: str | None = None
     choices: list[Choice] | None = None
     usage: Usage | None = None
-    x_groq: Extension | None = None
+    extension: Extension | None = field(name="x_groq", default=None)
     error: Any = None

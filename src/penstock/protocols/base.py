@@ -169,7 +169,6 @@ class WireProtocol(Struct, frozen=True):
         usage_only: whether a frame carries nothing but usage.
         auth: how a provider of this protocol usually wants its credential.
         response_headers: prefixes of provider response headers that mean something to a client of this protocol.
-        stream_type: content type of a stream.
     """
 
     name: str

@@ -38,12 +38,12 @@ def test_the_body_stays_byte_for_byte() -> None:
     ("path", "sent"),
     [
         (PathTarget("fast", stream=True), "/v1beta/models/lab-flash:streamGenerateContent?alt=sse"),
-        (PathTarget("fast", stream=True, array=True), "/v1beta/models/lab-flash:streamGenerateContent"),
+        (PathTarget("fast", stream=True, array=True), "/v1beta/models/lab-flash:streamGenerateContent?alt=sse"),
         (PathTarget("fast", stream=False), "/v1beta/models/lab-flash:generateContent"),
     ],
 )
 @pytest.mark.covers("P25")
-def test_the_path_names_the_providers_model_and_the_clients_framing(path: PathTarget, sent: str) -> None:
+def test_the_path_names_the_providers_model_and_a_stream_is_always_one_of_events(path: PathTarget, sent: str) -> None:
     assert forward(b'{"contents":[]}', path).path == sent
 
 

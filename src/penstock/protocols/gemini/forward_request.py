@@ -27,8 +27,8 @@ def forward_request(inbound: Inbound, target: Target) -> Outbound:
         for part in _parts(inbound):
             if MARK in part:
                 body = body.replace(part, _unsealed(part, target.provider))
-    stream = "streamGenerateContent" if inbound.array else "streamGenerateContent?alt=sse"
-    return Outbound(path=path(target.model, stream if inbound.stream else "generateContent"), body=body)
+    verb = "streamGenerateContent?alt=sse" if inbound.stream else "generateContent"
+    return Outbound(path=path(target.model, verb), body=body)
 
 
 def _parts(inbound: Inbound) -> set[bytes]:

@@ -1,4 +1,7 @@
-"""The official Python SDKs, pointed at the gateway by address and key alone."""
+"""The official Python SDKs, pointed at the gateway by address and key alone.
+
+Synchronous clients live as long as the gateway: to make one takes longer than most tests (it loads certificates).
+"""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -15,7 +18,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chat(gateway: str) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{gateway}/v1", api_key=KEY, max_retries=0) as client:
         yield client
@@ -27,7 +30,7 @@ async def async_chat(gateway: str) -> AsyncIterator[openai.AsyncOpenAI]:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def messages(gateway: str) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(base_url=f"{gateway}/anthropic", api_key=KEY, max_retries=0) as client:
         yield client
@@ -39,7 +42,7 @@ async def async_messages(gateway: str) -> AsyncIterator[anthropic.AsyncAnthropic
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gemini(gateway: str) -> Iterator[genai.Client]:
     client = genai.Client(api_key=KEY, http_options={"base_url": gateway})
     yield client
@@ -47,6 +50,8 @@ def gemini(gateway: str) -> Iterator[genai.Client]:
 
 
 @pytest.fixture
-async def async_gemini(gemini: genai.Client) -> AsyncIterator[genai.client.AsyncClient]:
-    yield gemini.aio
-    await gemini.aio.aclose()
+async def async_gemini(gateway: str) -> AsyncIterator[genai.client.AsyncClient]:
+    client = genai.Client(api_key=KEY, http_options={"base_url": gateway})
+    yield client.aio
+    await client.aio.aclose()
+    client.close()

@@ -4,13 +4,11 @@ import pytest
 
 from penstock.server.paths import match
 
-covers = pytest.mark.covers
-
 
 @pytest.mark.parametrize(
     "path", ["/v1/chat/completions", "/chat/completions", "/openai/v1/chat/completions", "/v1/v1/chat/completions"]
 )
-@covers("P32")
+@pytest.mark.covers("P32")
 def test_chat_completions_is_found_with_every_base_url_that_users_give(path: str) -> None:
     assert (match(path).operation, match(path).protocol) == ("chat", "openai-chat")
 
@@ -18,7 +16,7 @@ def test_chat_completions_is_found_with_every_base_url_that_users_give(path: str
 @pytest.mark.parametrize(
     "path", ["/anthropic/v1/messages", "/v1/messages", "/v1/v1/messages", "/anthropic/v1/v1/messages", "/messages"]
 )
-@covers("P32")
+@pytest.mark.covers("P32")
 def test_messages_is_found_with_every_base_url_that_users_give(path: str) -> None:
     assert (match(path).operation, match(path).protocol) == ("messages", "anthropic")
 
@@ -39,7 +37,7 @@ def test_messages_is_found_with_every_base_url_that_users_give(path: str) -> Non
     ],
 )
 @pytest.mark.parametrize("verb", ["generateContent", "streamGenerateContent"])
-@covers("P28")
+@pytest.mark.covers("P28")
 def test_a_gemini_path_keeps_the_slash_of_its_model(prefix: str, verb: str) -> None:
     found = match(f"{prefix}/models/google/gemini-3.1-flash:{verb}")
     assert (found.operation, found.protocol) == ("generate", "gemini")
@@ -56,18 +54,18 @@ def test_a_gemini_path_keeps_the_slash_of_its_model(prefix: str, verb: str) -> N
         ("demo/poet@gap=0.1,fault=cut:generateContent", "demo/poet@gap=0.1,fault=cut"),
     ],
 )
-@covers("P28")
+@pytest.mark.covers("P28")
 def test_the_model_is_all_up_to_the_last_colon_decoded_once(raw: str, model: str) -> None:
     assert match(f"/v1beta/models/{raw}").model == model
 
 
-@covers("P28")
+@pytest.mark.covers("P28")
 def test_a_doubly_encoded_slash_is_decoded_once_only() -> None:
     assert match("/v1beta/models/a%252Fb:generateContent").model == "a%2Fb"
 
 
 @pytest.mark.parametrize("path", ["/v1/models/openai%2Fgpt-x", "/v1/models/openai/gpt-x", "/models/openai/gpt-x"])
-@covers("P29")
+@pytest.mark.covers("P29")
 def test_a_model_is_looked_up_by_its_id_with_a_raw_or_an_encoded_slash(path: str) -> None:
     assert (match(path).operation, match(path).model, match(path).protocol) == ("get_model", "openai/gpt-x", "")
 
@@ -76,7 +74,7 @@ def test_a_model_is_looked_up_by_its_id_with_a_raw_or_an_encoded_slash(path: str
     ("path", "protocol"),
     [("/v1/models", ""), ("/anthropic/v1/models", "anthropic"), ("/gemini/v1beta/models", "gemini"), ("/models", "")],
 )
-@covers("P29")
+@pytest.mark.covers("P29")
 def test_a_list_of_models_has_the_shape_of_its_base_path(path: str, protocol: str) -> None:
     assert (match(path).operation, match(path).protocol) == ("list_models", protocol)
 
@@ -98,7 +96,7 @@ def test_every_base_path_answers_to_head(path: str) -> None:
         ("/v1/audio/speech", ""),
     ],
 )
-@covers("P27")
+@pytest.mark.covers("P27")
 def test_an_unknown_path_tells_which_protocol_its_caller_probably_speaks(path: str, protocol: str) -> None:
     assert (match(path).operation, match(path).protocol) == ("unknown", protocol)
 

@@ -9,7 +9,6 @@ from tests.server.canned import STREAMS
 from tests.server.reading import Reading, read
 from tests.serving import CALLS, KEY, replaying, serving, stream
 
-covers = pytest.mark.covers
 pytestmark = pytest.mark.anyio
 
 clients = pytest.mark.parametrize("client", list(CALLS))
@@ -41,7 +40,7 @@ CARRIERS = {
 
 @clients
 @pytest.mark.parametrize("carrier", list(CARRIERS))
-@covers("P30")
+@pytest.mark.covers("P30")
 async def test_a_key_is_accepted_however_it_is_carried(client: str, carrier: str) -> None:
     async with replaying(stream(*STREAMS["openai-chat"])) as upstream, serving(lab=upstream.openai) as gateway:
         path, body = CALLS[client]
@@ -50,7 +49,7 @@ async def test_a_key_is_accepted_however_it_is_carried(client: str, carrier: str
 
 
 @clients
-@covers("P30")
+@pytest.mark.covers("P30")
 async def test_a_key_is_accepted_in_the_query_and_not_logged(
     client: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,7 +113,7 @@ BAD_BODIES = {
 
 @clients
 @pytest.mark.parametrize("name", list(BAD_BODIES))
-@covers("P64")
+@pytest.mark.covers("P64")
 async def test_a_bad_body_is_a_400_and_the_connection_goes_on(client: str, name: str) -> None:
     async with replaying(stream(*STREAMS["openai-chat"])) as upstream, serving(lab=upstream.openai) as gateway:
         path, body = CALLS[client]
@@ -217,7 +216,7 @@ async def test_a_provider_without_its_key_is_a_404_that_says_which_variable_to_s
 
 
 @clients
-@covers("T31")
+@pytest.mark.covers("T31")
 async def test_an_alias_is_served_by_its_target(client: str) -> None:
     async with replaying(stream(*STREAMS["openai-chat"])) as upstream:
         async with serving(aliases={"fast": "lab/m"}, lab=upstream.openai) as gateway:
@@ -228,7 +227,7 @@ async def test_an_alias_is_served_by_its_target(client: str) -> None:
     assert json.loads(upstream.requests[0][2])["model"] == "m"
 
 
-@covers("P31")
+@pytest.mark.covers("P31")
 @pytest.mark.parametrize("query", ["", "?beta=true"])
 async def test_betas_are_accepted_and_reach_a_provider_of_the_same_protocol(query: str) -> None:
     async with replaying(stream(*STREAMS["anthropic"])) as upstream, serving(lab=upstream.anthropic) as gateway:
@@ -241,7 +240,7 @@ async def test_betas_are_accepted_and_reach_a_provider_of_the_same_protocol(quer
     assert (headers["anthropic-beta"], headers["anthropic-version"]) == ("a-2026,b-2026", "2023-06-01")
 
 
-@covers("P31")
+@pytest.mark.covers("P31")
 async def test_betas_are_ignored_for_a_provider_of_another_protocol() -> None:
     async with replaying(stream(*STREAMS["openai-chat"])) as upstream, serving(lab=upstream.openai) as gateway:
         path, body = CALLS["anthropic"]
@@ -263,7 +262,7 @@ async def test_betas_are_ignored_for_a_provider_of_another_protocol() -> None:
         ("POST", "/v1/messages/count_tokens", "anthropic"),
     ],
 )
-@covers("P27", "P34")
+@pytest.mark.covers("P27", "P34")
 async def test_what_is_not_served_is_an_error_in_the_callers_protocol(method: str, path: str, shape: str) -> None:
     async with serving() as gateway:
         got = await read(gateway.session.request(method, path, headers={"authorization": f"Bearer {KEY}"}))
@@ -274,7 +273,7 @@ async def test_what_is_not_served_is_an_error_in_the_callers_protocol(method: st
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/anthropic", "/anthropic/v1", "/gemini", "/v1beta", "/healthz", "/readyz"]
 )
-@covers("P27")
+@pytest.mark.covers("P27")
 async def test_head_is_answered_on_every_base_path_without_a_key(path: str) -> None:
     async with serving() as gateway:
         got = await read(gateway.session.head(path))
@@ -289,7 +288,7 @@ LISTS: dict[str, tuple[dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("shape", list(LISTS))
-@covers("P29")
+@pytest.mark.covers("P29")
 async def test_models_are_listed_in_the_callers_own_shape(shape: str) -> None:
     headers, field = LISTS[shape]
     async with serving() as gateway:
@@ -303,7 +302,7 @@ async def test_models_are_listed_in_the_callers_own_shape(shape: str) -> None:
 
 @pytest.mark.parametrize("shape", list(LISTS))
 @pytest.mark.parametrize("path", ["/v1/models/demo%2Fpoet", "/v1/models/demo/poet"])
-@covers("P29")
+@pytest.mark.covers("P29")
 async def test_one_model_is_found_with_a_raw_and_an_encoded_slash(shape: str, path: str) -> None:
     async with serving() as gateway:
         got = await read(gateway.session.get(path, headers=LISTS[shape][0]))

@@ -10,7 +10,6 @@ from tests.server.canned import ERROR_EVENTS, PIECES_BEFORE_THE_END, STREAMS, WH
 from tests.server.reading import SUCCESS_MARKS, answer_of, events_of, failure_of, read, text_of
 from tests.serving import CALLS, CLOSE, END, HANG, RESET, STREAM_HEAD, chunk, replaying, serving, stream, whole
 
-covers = pytest.mark.covers
 pytestmark = pytest.mark.anyio
 
 clients = pytest.mark.parametrize("client", list(CALLS))
@@ -19,7 +18,7 @@ providers = pytest.mark.parametrize("provider", list(STREAMS))
 
 @clients
 @providers
-@covers("P23", "P24", "T23")
+@pytest.mark.covers("P23", "P24", "T23")
 async def test_a_stream_arrives_whole_in_the_clients_own_protocol(client: str, provider: str) -> None:
     async with replaying(stream(*STREAMS[provider])) as upstream, serving(lab=upstream.provider(provider)) as gateway:
         path, body = CALLS[client]
@@ -46,7 +45,7 @@ async def test_between_equal_protocols_the_bytes_are_the_providers_own(provider:
 
 @clients
 @providers
-@covers("P102")
+@pytest.mark.covers("P102")
 async def test_across_protocols_the_model_is_named_as_the_client_named_it(client: str, provider: str) -> None:
     async with replaying(stream(*STREAMS[provider])) as upstream, serving(lab=upstream.provider(provider)) as gateway:
         got = await read(gateway.post(*CALLS[client]))
@@ -57,7 +56,7 @@ async def test_across_protocols_the_model_is_named_as_the_client_named_it(client
 
 @clients
 @providers
-@covers("T28", "P13")
+@pytest.mark.covers("T28", "P13")
 async def test_what_has_come_is_handed_on_while_the_provider_is_still_silent(client: str, provider: str) -> None:
     pieces = STREAMS[provider][: PIECES_BEFORE_THE_END[provider]]
     acts = (STREAM_HEAD, *(chunk(piece) for piece in pieces), HANG)
@@ -82,7 +81,7 @@ async def test_a_client_that_leaves_ends_the_upstream_call_within_a_second(clien
 
 
 @clients
-@covers("T8")
+@pytest.mark.covers("T8")
 async def test_a_client_that_leaves_before_the_first_byte_ends_the_upstream_call_too(client: str) -> None:
     async with replaying((HANG,)) as upstream, serving(lab=upstream.openai) as gateway:
         with pytest.raises(TimeoutError):
@@ -94,7 +93,7 @@ async def test_a_client_that_leaves_before_the_first_byte_ends_the_upstream_call
 @clients
 @providers
 @pytest.mark.parametrize("cut", ["end", RESET, CLOSE])
-@covers("T12", "P110", "P111")
+@pytest.mark.covers("T12", "P110", "P111")
 async def test_a_cut_is_an_error_event_and_a_broken_connection_never_an_end(
     client: str, provider: str, cut: str
 ) -> None:
@@ -111,7 +110,7 @@ async def test_a_cut_is_an_error_event_and_a_broken_connection_never_an_end(
 
 @clients
 @providers
-@covers("P9")
+@pytest.mark.covers("P9")
 async def test_half_a_frame_before_a_cut_does_not_spoil_the_error_event(client: str, provider: str) -> None:
     first, second = STREAMS[provider][:2]
     acts = (STREAM_HEAD, chunk(first), chunk(second), chunk(STREAMS[provider][2][:40]), CLOSE)
@@ -122,7 +121,7 @@ async def test_half_a_frame_before_a_cut_does_not_spoil_the_error_event(client: 
 
 @clients
 @providers
-@covers("T11", "P109")
+@pytest.mark.covers("T11", "P109")
 async def test_an_error_in_the_middle_is_told_in_the_clients_protocol_and_nothing_follows(
     client: str, provider: str
 ) -> None:
@@ -139,7 +138,7 @@ async def test_an_error_in_the_middle_is_told_in_the_clients_protocol_and_nothin
 
 @clients
 @providers
-@covers("T10", "P108")
+@pytest.mark.covers("T10", "P108")
 async def test_an_error_as_the_first_event_is_an_http_error(client: str, provider: str) -> None:
     async with (
         replaying(stream(ERROR_EVENTS[provider])) as upstream,
@@ -153,7 +152,7 @@ async def test_an_error_as_the_first_event_is_an_http_error(client: str, provide
 
 @clients
 @providers
-@covers("P15")
+@pytest.mark.covers("P15")
 async def test_a_json_error_with_status_200_is_an_http_error(client: str, provider: str) -> None:
     body = b'{"error":{"message":"no capacity","type":"server_error","code":503,"status":"UNAVAILABLE"}}'
     async with replaying(whole(body)) as upstream, serving(lab=upstream.provider(provider)) as gateway:
@@ -165,7 +164,7 @@ async def test_a_json_error_with_status_200_is_an_http_error(client: str, provid
 @clients
 @providers
 @pytest.mark.parametrize("label", ["application/json", "text/event-stream"])
-@covers("P14")
+@pytest.mark.covers("P14")
 async def test_a_whole_answer_to_a_streaming_request_becomes_a_stream(client: str, provider: str, label: str) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {label}\r\nContent-Length: {len(WHOLE[provider])}\r\n\r\n".encode()
     async with replaying((head, WHOLE[provider])) as upstream, serving(lab=upstream.provider(provider)) as gateway:
@@ -176,7 +175,7 @@ async def test_a_whole_answer_to_a_streaming_request_becomes_a_stream(client: st
 
 
 @clients
-@covers("P14")
+@pytest.mark.covers("P14")
 async def test_a_stream_labelled_as_plain_text_is_still_a_stream(client: str) -> None:
     head = STREAM_HEAD.replace(b"text/event-stream", b"text/plain")
     acts = (head, *(chunk(piece) for piece in STREAMS["openai-chat"]), END)
@@ -186,7 +185,7 @@ async def test_a_stream_labelled_as_plain_text_is_still_a_stream(client: str) ->
 
 
 @clients
-@covers("T13", "P8")
+@pytest.mark.covers("T13", "P8")
 async def test_a_finish_without_done_is_an_end(client: str) -> None:
     async with replaying(stream(*STREAMS["openai-chat"][:-1])) as upstream, serving(lab=upstream.openai) as gateway:
         got = await read(gateway.post(*CALLS[client]))
@@ -195,7 +194,7 @@ async def test_a_finish_without_done_is_an_end(client: str) -> None:
 
 
 @clients
-@covers("P9", "T13")
+@pytest.mark.covers("P9", "T13")
 async def test_a_last_event_without_its_blank_line_is_delivered(client: str) -> None:
     pieces = [*STREAMS["gemini"][:-1], STREAMS["gemini"][-1].rstrip()]
     async with replaying(stream(*pieces)) as upstream, serving(lab=upstream.gemini) as gateway:
@@ -225,7 +224,7 @@ async def test_a_body_that_ends_with_its_connection_is_a_cut_before_the_terminal
 
 @clients
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-@covers("T26", "P16")
+@pytest.mark.covers("T26", "P16")
 async def test_a_compressed_stream_is_decoded_as_it_comes(client: str, coding: str) -> None:
     packer = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
     packed = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in STREAMS["openai-chat"][:3]]
@@ -239,7 +238,7 @@ async def test_a_compressed_stream_is_decoded_as_it_comes(client: str, coding: s
         assert upstream.requests[0][1]["accept-encoding"] == "identity"
 
 
-@covers("T4", "P66")
+@pytest.mark.covers("T4", "P66")
 @pytest.mark.parametrize("options", [None, {"include_usage": False}])
 async def test_usage_is_asked_of_the_provider_and_hidden_from_a_client_that_did_not_ask(
     options: dict[str, bool] | None,
@@ -254,7 +253,7 @@ async def test_usage_is_asked_of_the_provider_and_hidden_from_a_client_that_did_
 
 
 @clients
-@covers("T5")
+@pytest.mark.covers("T5")
 async def test_a_provider_that_refuses_stream_options_is_asked_without_them_from_then_on(client: str) -> None:
     refusal = whole(
         b'{"error":{"message":"unknown field stream_options","type":"invalid_request_error"}}', "400 Bad Request"
@@ -268,7 +267,7 @@ async def test_a_provider_that_refuses_stream_options_is_asked_without_them_from
 
 
 @pytest.mark.parametrize("client", ["anthropic", "gemini"])
-@covers("T6", "P95")
+@pytest.mark.covers("T6", "P95")
 async def test_usage_that_nobody_counted_is_estimated_and_never_zero(client: str) -> None:
     pieces = [piece for piece in STREAMS["openai-chat"] if b"usage" not in piece]
     async with replaying(stream(*pieces)) as upstream, serving(lab=upstream.openai) as gateway:
@@ -279,7 +278,7 @@ async def test_usage_that_nobody_counted_is_estimated_and_never_zero(client: str
 
 
 @providers
-@covers("T1", "T3", "P93")
+@pytest.mark.covers("T1", "T3", "P93")
 async def test_usage_reaches_every_client_in_full(provider: str) -> None:
     async with replaying(stream(*STREAMS[provider])) as upstream, serving(lab=upstream.provider(provider)) as gateway:
         for client, (path, body) in CALLS.items():
@@ -289,7 +288,7 @@ async def test_usage_reaches_every_client_in_full(provider: str) -> None:
 
 
 @clients
-@covers("T25")
+@pytest.mark.covers("T25")
 async def test_one_event_of_five_megabytes_passes(client: str) -> None:
     text = "x" * 5_000_000
     big = STREAMS["openai-chat"][1].replace(b"Hello", text.encode())
@@ -299,7 +298,7 @@ async def test_one_event_of_five_megabytes_passes(client: str) -> None:
     assert text_of(answer_of(client, got.body)) == text
 
 
-@covers("P25")
+@pytest.mark.covers("P25")
 @pytest.mark.parametrize("provider", list(STREAMS))
 async def test_a_gemini_client_that_does_not_ask_for_events_gets_a_growing_json_array(provider: str) -> None:
     path, body = CALLS["gemini"]
@@ -313,7 +312,7 @@ async def test_a_gemini_client_that_does_not_ask_for_events_gets_a_growing_json_
     assert text_of(answer_of("gemini", got.body)) == "Hello world"
 
 
-@covers("P25")
+@pytest.mark.covers("P25")
 @pytest.mark.parametrize("provider", list(STREAMS))
 async def test_a_growing_json_array_is_closed_by_the_error_that_broke_it(provider: str) -> None:
     path, body = CALLS["gemini"]
@@ -324,7 +323,7 @@ async def test_a_growing_json_array_is_closed_by_the_error_that_broke_it(provide
     assert json.loads(got.body)[-1]["error"]["code"] >= 500
 
 
-@covers("P26")
+@pytest.mark.covers("P26")
 async def test_a_gemini_path_decides_about_streaming_whatever_the_body_says() -> None:
     async with replaying(whole(WHOLE["gemini"])) as upstream, serving(lab=upstream.gemini) as gateway:
         _, body = CALLS["gemini"]
@@ -332,7 +331,7 @@ async def test_a_gemini_path_decides_about_streaming_whatever_the_body_says() ->
     assert json.loads(got.body)["candidates"][0]["content"]["parts"][0]["text"] == "Hello world"
 
 
-@covers("P102")
+@pytest.mark.covers("P102")
 async def test_two_answers_never_share_an_id() -> None:
     async with replaying(stream(*STREAMS["anthropic"])) as upstream, serving(lab=upstream.anthropic) as gateway:
         bodies = [(await read(gateway.post(*CALLS["openai-chat"]))).body for _ in range(2)]

@@ -10,7 +10,6 @@ from tests.server.canned import STREAMS, WHOLE
 from tests.server.reading import answer_of, read, text_of
 from tests.serving import CALLS, replaying, serving, stream, whole
 
-covers = pytest.mark.covers
 pytestmark = pytest.mark.anyio
 
 clients = pytest.mark.parametrize("client", list(CALLS))
@@ -47,7 +46,7 @@ async def test_between_equal_protocols_the_body_is_the_providers_own(provider: s
 
 @clients
 @providers
-@covers("T2")
+@pytest.mark.covers("T2")
 async def test_usage_is_the_same_streamed_or_not(client: str, provider: str) -> None:
     async with replaying(stream(*STREAMS[provider])) as upstream, serving(lab=upstream.provider(provider)) as gateway:
         path, body = CALLS[client]
@@ -68,7 +67,7 @@ async def test_a_stream_that_nobody_asked_for_becomes_a_whole_answer(client: str
 
 @clients
 @providers
-@covers("P15", "T10")
+@pytest.mark.covers("P15", "T10")
 async def test_an_error_with_status_200_is_an_error(client: str, provider: str) -> None:
     body = b'{"error":{"message":"not multimodal","type":"server_error","code":400,"status":"UNAVAILABLE"}}'
     async with replaying(whole(body)) as upstream, serving(lab=upstream.provider(provider)) as gateway:
@@ -104,7 +103,7 @@ STATUSES = {  # what the provider answers -> what a client of each protocol is t
 @clients
 @providers
 @pytest.mark.parametrize("status", list(STATUSES))
-@covers("T31", "P107")
+@pytest.mark.covers("T31", "P107")
 async def test_a_refusal_keeps_its_meaning_in_every_protocol(client: str, provider: str, status: int) -> None:
     body = b'{"error":{"message":"said the provider","type":"some_error","code":%d}}' % status
     async with replaying(whole(body, f"{status} No")) as upstream, serving(lab=upstream.provider(provider)) as gateway:
@@ -116,7 +115,7 @@ async def test_a_refusal_keeps_its_meaning_in_every_protocol(client: str, provid
 
 
 @clients
-@covers("T31", "P106")
+@pytest.mark.covers("T31", "P106")
 async def test_retry_after_is_kept_and_never_more_than_a_minute(client: str) -> None:
     body = b'{"error":{"message":"slow down"}}'
     for sent, told in (("7", "7"), ("3600", "60")):
@@ -127,7 +126,7 @@ async def test_retry_after_is_kept_and_never_more_than_a_minute(client: str) -> 
 
 
 @clients
-@covers("P118")
+@pytest.mark.covers("P118")
 async def test_a_credential_that_the_provider_quotes_is_not_passed_on(client: str) -> None:
     body = (
         b'{"error":{"message":"Incorrect API key provided: sk-proj-abcdefgh12345678. See https://internal.example/x"}}'

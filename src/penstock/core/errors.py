@@ -6,7 +6,7 @@
     ConfigError                 the operator's to mend; the gateway does not start
 
 An `ErrorKind` is the protocol-neutral name of a condition. Each protocol's `errors.py` has the table from kind to
-status and wording (section 7.1 of the protocol reference); nothing else in the gateway knows a status by heart.
+status and wording (section 7.1 of docs/protocols.md); nothing else in the gateway knows a status by heart.
 """
 
 from typing import Literal

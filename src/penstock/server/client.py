@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-# No proxy may hold a stream back or change it (section 9 of the protocol reference).
+# No proxy may hold a stream back or change it (section 9 of docs/protocols.md).
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache, no-transform",

@@ -1,4 +1,4 @@
-"""Lists of models, in the shape each vendor's SDK expects (section 1.1 of the protocol reference)."""
+"""Lists of models, in the shape each vendor's SDK expects (section 1.1 of docs/protocols.md)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -2,7 +2,7 @@
 
 Only the raw path counts, decoded once and only inside a model name, so that no proxy in front can see another path
 than we do. Version prefixes may be missing or doubled, because base URLs are given with and without them (section 1.2
-of the protocol reference); a model name keeps its slashes, raw or encoded (pitfalls 28, 32).
+of docs/protocols.md); a model name keeps its slashes, raw or encoded (pitfalls 28, 32).
 """
 
 import re

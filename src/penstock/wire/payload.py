@@ -124,7 +124,7 @@ def one_line(value: Any) -> bytes:
 
 
 def escape_lines(payload: bytes) -> bytes:
-    """Escape U+2028, U+2029 and U+0085, at which old SDKs break lines (section 2 of the protocol reference)."""
+    """Escape U+2028, U+2029 and U+0085, at which old SDKs break lines (section 2 of docs/protocols.md)."""
     if payload.isascii():
         return payload
     return (

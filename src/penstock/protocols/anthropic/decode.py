@@ -1,4 +1,4 @@
-"""Answers of an Anthropic Messages provider, as events (sections 5.2 to 5.4 of the protocol reference).
+"""Answers of an Anthropic Messages provider, as events (sections 5.2 to 5.4 of docs/protocols.md).
 
     message_start (block | ping)* message_delta+ message_stop
 

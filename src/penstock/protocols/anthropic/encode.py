@@ -1,4 +1,4 @@
-"""Events as an Anthropic Messages client reads them (sections 5.3, 5.4 and 9 of the protocol reference).
+"""Events as an Anthropic Messages client reads them (sections 5.3, 5.4 and 9 of docs/protocols.md).
 
 SDKs need an `event:` line on every event, block indexes without gaps, one signature a block at most, and usage in
 `message_start` and `message_delta`. A block begins with its first content, so that a part without any leaves no block.

@@ -1,6 +1,6 @@
 """Errors of Anthropic Messages: `{"type":"error","error":{"type","message"},"request_id"}`, streamed or not.
 
-Both tables follow section 7.1 of the protocol reference and https://docs.claude.com/en/api/errors.
+Both tables follow section 7.1 of docs/protocols.md and https://docs.claude.com/en/api/errors.
 """
 
 from typing import Any

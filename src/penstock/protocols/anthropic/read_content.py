@@ -1,4 +1,4 @@
-"""The content of an Anthropic Messages message, as parts of a turn (section 8.1 of the protocol reference)."""
+"""The content of an Anthropic Messages message, as parts of a turn (section 8.1 of docs/protocols.md)."""
 
 import base64
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What an Anthropic Messages client asks (section 5.1 of the protocol reference).
+"""What an Anthropic Messages client asks (section 5.1 of docs/protocols.md).
 
 Everything that Claude Code sends is accepted. What would change the meaning and has no place in an Ask is refused:
 tools that the provider runs, their blocks in the history, files uploaded to one provider.

@@ -1,4 +1,4 @@
-"""Token counts as Anthropic Messages spells them, both ways (section 8.6 of the protocol reference).
+"""Token counts as Anthropic Messages spells them, both ways (section 8.6 of docs/protocols.md).
 
 They come in `message_start` and again in `message_delta`. The numbers are cumulative: what comes later replaces what
 came before, field by field, and nothing is ever added (pitfalls 93, 96, case T3).

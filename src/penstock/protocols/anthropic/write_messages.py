@@ -1,4 +1,4 @@
-"""The conversation as an Anthropic Messages provider takes it (sections 5.1, 8.1 to 8.3 of the protocol reference).
+"""The conversation as an Anthropic Messages provider takes it (sections 5.1, 8.1 to 8.3 of docs/protocols.md).
 
 The service is strict: it begins with a user's turn, roles alternate, tool results come first in the turn right after
 their calls, no text is empty. A history that begins with the assistant gets a user's turn `.` in front (pitfall 41).

@@ -1,4 +1,4 @@
-"""An Ask as an Anthropic Messages provider takes it (sections 1.5, 5.1 and 8 of the protocol reference)."""
+"""An Ask as an Anthropic Messages provider takes it (sections 1.5, 5.1 and 8 of docs/protocols.md)."""
 
 from typing import Any
 

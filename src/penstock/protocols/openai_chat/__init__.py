@@ -1,6 +1,6 @@
 """OpenAI Chat Completions, both directions: the protocol that most compatible servers speak.
 
-Source: https://platform.openai.com/docs/api-reference/chat; sections 3 and 7-11 of the protocol reference.
+Source: https://platform.openai.com/docs/api-reference/chat; sections 3 and 7-11 of docs/protocols.md.
 """
 
 from penstock.protocols.base import WireProtocol

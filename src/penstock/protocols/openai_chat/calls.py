@@ -1,4 +1,4 @@
-"""Which tool call a fragment belongs to. Servers number calls in many ways (section 10 of the protocol reference).
+"""Which tool call a fragment belongs to. Servers number calls in many ways (section 10 of docs/protocols.md).
 
 - No index: the call with this id, else a new one where a name arrives, else the last.
 - A known index with another id and a name: a new call. Some servers number all calls 0.

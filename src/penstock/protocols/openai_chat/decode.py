@@ -1,7 +1,7 @@
 """Streams and whole answers of Chat Completions, in all the dialects of compatible servers, as events.
 
 The rule: whatever has a meaning is read, without asking who sent it; what is unknown is ignored; and an answer is over
-only when its finish reason came (section 10 of the protocol reference, and its pitfalls 66-105).
+only when its finish reason came (section 10 of docs/protocols.md, and its pitfalls 66-105).
 """
 
 import msgspec

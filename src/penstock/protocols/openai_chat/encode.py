@@ -1,6 +1,6 @@
 """Events as Chat Completions: a stream that every SDK accepts, and whole answers.
 
-The rule is section 9 of the protocol reference: a role chunk with empty content, the content, one chunk with an empty
+The rule is section 9 of docs/protocols.md: a role chunk with empty content, the content, one chunk with an empty
 delta and the finish reason, the usage if it was asked for, `[DONE]`. Everything that does not change within a stream
 is encoded once, so that a delta costs the encoding of one string.
 """

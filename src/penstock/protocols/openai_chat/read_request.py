@@ -1,7 +1,7 @@
 """A client's Chat Completions request as an Ask.
 
 The rule: what the middle model has no place for is refused where it would change the answer, and named in
-`Ask.dropped` where it is a hint (section 8 of the protocol reference).
+`Ask.dropped` where it is a hint (section 8 of docs/protocols.md).
 """
 
 from collections.abc import Mapping
@@ -261,7 +261,7 @@ def _arguments(text: str | None) -> str:
     """Return arguments as the text of a JSON object.
 
     A model may have written something else (cut short, or a list), and the conversation goes on after it: such text is
-    kept inside an object, where the model sees what it wrote (section 8.2 of the protocol reference).
+    kept inside an object, where the model sees what it wrote (section 8.2 of docs/protocols.md).
     """
     if text is None or text.strip() in {"", "null"}:
         return "{}"

@@ -1,4 +1,4 @@
-"""Usage as Chat Completions spells it (section 8.6 of the protocol reference)."""
+"""Usage as Chat Completions spells it (section 8.6 of docs/protocols.md)."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """The JSON of Chat Completions, as far as the gateway reads it: requests strictly, answers in all their dialects.
 
-Source: https://platform.openai.com/docs/api-reference/chat; dialects: section 10 of the protocol reference.
+Source: https://platform.openai.com/docs/api-reference/chat; dialects: section 10 of docs/protocols.md.
 """
 
 from typing import Annotated, Any, Literal

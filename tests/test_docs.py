@@ -102,7 +102,7 @@ def run_shell(code: str, _: Path) -> str:
     """Run curl; where there is none, send what it would send."""
     if shutil.which("curl"):
         return subprocess.run(["bash", "-c", code], check=True, capture_output=True, text=True).stdout
-    _, _, address, _, header, _, body = shlex.split(code)
+    _, _, address, _, header, _, body = shlex.split(code.replace("\\\n", ""))
     request = urllib.request.Request(address, body.encode(), dict([header.split(": ")]))
     with urllib.request.urlopen(request) as response:
         return response.read().decode()

@@ -17,7 +17,7 @@ help: ## Show this list
 demo: .venv/.demo ## Watch a poem arrive through three protocols; needs no key
 	@$(BIN)/penstock demo
 
-test: .venv/.test .venv/.node ## Run every test; ARGS="-k name" for some of them
+test: .venv/.test $(SDK)/node_modules/.installed ## Run every test; ARGS="-k name" for some of them
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.check ## Format, lint, types, layers, change notes, golden files
@@ -71,7 +71,7 @@ clean: ## Remove everything that was made
 	@$(INSTALL) -e '.[test,check]'
 	@touch $@ .venv/.test .venv/.demo
 
-.venv/.node: $(SDK)/package.json | .venv/.test
+$(SDK)/node_modules/.installed: $(SDK)/package.json | .venv/.test
 	@echo 'Installing the TypeScript SDKs ...'
 	@cd $(SDK) && npm install --silent
 	@touch $@

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+
 from bench.load import Connection, Stream
 from bench.streams import CHAT, PROTOCOLS, Expectation, Script, script
 from bench.upstream import play

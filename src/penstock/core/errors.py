@@ -31,6 +31,7 @@ ErrorKind = Literal[
     "internal",  # a defect of the gateway
 ]
 
+
 class ErrorInfo(Struct, frozen=True):
     """An error as every protocol can express it.
 
@@ -52,7 +53,7 @@ class ErrorInfo(Struct, frozen=True):
 
 
 MAX_RETRY_AFTER = 60.0
-"""Seconds; the longest wait that a client is told (pitfall 106: one SDK sleeps as long as it is told, weeks if need be)."""
+"""Seconds; the longest wait that a client is told: one SDK sleeps as long as it is told, weeks if need be."""
 
 
 class Fault(Exception):  # noqa: N818 - a fault is somebody's; "error" is the wire's word

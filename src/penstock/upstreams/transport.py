@@ -1,25 +1,30 @@
-"""The way to providers over HTTP. The only module that knows the HTTP client.
+"""The way to providers over HTTP. With `connection.py`, the only module that knows the HTTP client.
 
     response = await transport.open(provider, outbound)
     while chunk := await response.read(): ...
     await response.close()
 
-A chunk is handed on as it arrived, in the same turn of the loop. Whatever goes wrong is an UpstreamFault that names the
-provider, and never an address, a credential or the words of a library.
+A chunk is handed on as it arrived. Whatever goes wrong is an UpstreamFault that names the provider, and never an
+address, a credential or the words of a library.
 """
 
 import asyncio
+import functools
+import socket
+import ssl
+from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError
-from yarl import URL
+from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
+from msgspec import Struct
 
 from penstock.core.errors import ErrorInfo, ErrorKind, UpstreamFault
 from penstock.protocols.base import Outbound
 from penstock.upstreams.auth import credential_headers
 from penstock.upstreams.catalog import Provider
+from penstock.upstreams.connection import BadResponseError, Connection
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to resolve, connect and shake hands."""
@@ -30,23 +35,45 @@ IDLE_TIMEOUT = 300.0
 DRAIN_TIMEOUT = 0.2
 """Seconds to wait, after the answer is over, for the end of the body. A new connection costs about as much."""
 
-MAX_CONNECTIONS = 10_000
-"""Connections to all providers together. Limits are for whoever counts requests; this one is against a runaway."""
-
 KEEPALIVE = 4.0
 """Seconds to keep an unused connection: less than the 5 after which uvicorn and Node, the usual servers, close it."""
+
+MAX_IDLE = 256
+"""Unused connections to keep for each address."""
+
+HAPPY_EYEBALLS_DELAY = 0.25
+"""Seconds to wait for one address of a host before the next is tried beside it (RFC 8305)."""
 
 # What differs between providers goes on top of these. Identity, because a compressed stream is a delayed one.
 _HEADERS = {"accept-encoding": "identity", "content-type": "application/json", "user-agent": "penstock"}
 
 
+class _Address(Struct, frozen=True):
+    """Where connections to a provider go; connections to equal addresses are interchangeable."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+class _Door(Struct, frozen=True):
+    """What is the same in all requests to one provider: address, path of the base URL, and the lines of the head."""
+
+    provider: Provider
+    address: _Address
+    path: str
+    lines: bytes
+
+
 class Transport:
-    """The connections of one process. They are made in the loop that first calls `open`."""
+    """The connections of one process. They belong to the loop that first calls `open`."""
 
     def __init__(self, connect_timeout: float = CONNECT_TIMEOUT, idle_timeout: float = IDLE_TIMEOUT) -> None:
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
-        self._session: aiohttp.ClientSession | None = None
+        self._doors: dict[str, _Door] = {}
+        self._idle: dict[_Address, deque[Connection]] = {}
+        self._busy: set[Connection] = set()
 
     async def open(self, provider: Provider, outbound: Outbound) -> "UpstreamResponse":
         """Send a request and return the response as soon as its status and headers are there.
@@ -55,35 +82,70 @@ class Transport:
             UpstreamFault: there is no response; `code` is `connect_failed`, `connect_timeout`, `disconnected`,
                 `idle_timeout` or `bad_response`.
         """
-        url = URL(provider.base_url + outbound.path, encoded=True)
-        headers = _HEADERS | outbound.headers | credential_headers(provider.auth, provider.credential)
-        headers |= {name: value.reveal() for name, value in provider.headers.items()}
+        door = self._door(provider)
+        connection = self._rested(door.address)
+        if connection is None:
+            connection = await self._connect(door.address, provider.name)
+        self._busy.add(connection)
         try:
-            async with asyncio.timeout(self._connect_timeout + self._idle_timeout):
-                response = await self._open_session().post(
-                    url, data=outbound.body, headers=headers, allow_redirects=False
-                )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            connection.send(_request(door, outbound), self._idle_timeout)
+            await connection.head()
+        except Exception as error:
+            self._leave(connection)
             raise _opening_fault(provider.name, error) from None
-        return UpstreamResponse(provider.name, response, self._idle_timeout)
+        except asyncio.CancelledError:
+            self._leave(connection)
+            raise
+        return UpstreamResponse(provider.name, connection, functools.partial(self._take_back, door.address, connection))
 
     async def close(self) -> None:
         """Close all connections. May be called more than once."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        for connection in (*self._busy, *(one for idle in self._idle.values() for one in idle)):
+            connection.abort()
+        self._busy.clear()
+        self._idle.clear()
+        await asyncio.sleep(0)  # the loop closes sockets in its next turn
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                # Reading has a timeout of its own, which costs nothing per chunk.
-                timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout),
-                # Some providers put a kilobyte of rate limits and policies into one header.
-                max_field_size=32 * 1024,
-            )
-        return self._session
+    def _door(self, provider: Provider) -> _Door:
+        door = self._doors.get(provider.name)
+        if door is None or door.provider is not provider:
+            door = self._doors[provider.name] = _make_door(provider)
+        return door
+
+    def _rested(self, address: _Address) -> Connection | None:
+        """Return the connection that was used last, if any is left that a provider will not just have closed."""
+        idle = self._idle.get(address)
+        while idle:
+            connection = idle.pop()
+            if connection.usable and connection.age() < KEEPALIVE:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self, address: _Address, provider: str) -> Connection:
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                return await _connect(address)
+        except TimeoutError:
+            raise _fault("timeout", "{} could not be reached in time", provider, "connect_timeout") from None
+        except OSError as error:
+            raise _connecting_fault(provider, error) from None
+
+    def _take_back(self, address: _Address, connection: Connection) -> None:
+        """Put a connection aside after its response, if another request may follow; else close it."""
+        self._busy.discard(connection)
+        idle = self._idle.setdefault(address, deque())
+        while idle and idle[0].age() >= KEEPALIVE:
+            idle.popleft().abort()
+        if connection.reusable and len(idle) < MAX_IDLE:
+            connection.rest()
+            idle.append(connection)
+        else:
+            connection.abort()
+
+    def _leave(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        connection.abort()
 
 
 class UpstreamResponse:
@@ -94,27 +156,19 @@ class UpstreamResponse:
         headers: names in lower case; values of repeated ones joined by commas.
     """
 
-    __slots__ = ("_content", "_idle", "_loop", "_provider", "_response", "_timer", "_waiting", "status")
+    __slots__ = ("_connection", "_give_back", "_provider", "headers", "status")
 
-    def __init__(self, provider: str, response: aiohttp.ClientResponse, idle_timeout: float) -> None:
-        self.status = response.status
+    def __init__(self, provider: str, connection: Connection, give_back: functools.partial[None]) -> None:
+        self.status = connection.status
+        self.headers: Mapping[str, str] = MappingProxyType(connection.headers)
         self._provider = provider
-        self._response = response
-        self._content = response.content
-        self._idle = idle_timeout
-        self._loop = asyncio.get_running_loop()
-        self._waiting: float | None = None  # since when a read has been waiting, in the loop's time
-        self._timer = self._loop.call_later(idle_timeout, self._look_at_clock)
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers: names in lower case, values of repeated ones joined by commas. Made anew each time."""
-        return _joined(self._response)
+        self._connection: Connection | None = connection
+        self._give_back = give_back
 
     @property
     def content_type(self) -> str:
         """The media type the provider gave, without parameters, in lower case; empty if it gave none."""
-        return self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def is_event_stream(self) -> bool:
@@ -128,21 +182,16 @@ class UpstreamResponse:
             UpstreamFault: the body broke off (`stream_incomplete`), nothing came for too long (`timeout`), or it is
                 compressed and cannot be decoded (`upstream_error`).
         """
-        self._waiting = self._loop.time()
+        if self._connection is None:
+            return b""
         try:
-            return await self._content.readany()
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            # The client throws away what arrived before the break; it may have been the end of the answer. No public
-            # method gives it back.
-            if arrived := self._content._read_nowait(-1):  # pyright: ignore[reportPrivateUsage]
-                return arrived
-            self.abort()
-            raise _reading_fault(self._provider, error) from None
+            return await self._connection.read()
         except asyncio.CancelledError:
             self.abort()
             raise
-        finally:
-            self._waiting = None
+        except Exception as error:
+            self.abort()
+            raise _reading_fault(self._provider, error) from None
 
     async def read_all(self, limit: int) -> bytes:
         """Return the rest of the body, up to `limit` bytes of it.
@@ -159,68 +208,114 @@ class UpstreamResponse:
 
     async def close(self) -> None:
         """End it. The connection is kept if the body ends in a moment, as it should after the last event."""
-        try:
-            if not self._content.at_eof():
+        connection = self._connection
+        if connection is not None and not connection.reusable:
+            try:
                 async with asyncio.timeout(DRAIN_TIMEOUT):
-                    while await self._content.readany():
+                    while await connection.read():
                         pass
-        except (aiohttp.ClientError, OSError, ValueError):
-            pass  # the answer was complete: how the connection ends is nobody's concern (pitfall 112)
-        finally:
-            self.abort()
+            except Exception:  # noqa: S110 - the answer was complete: how its connection ends matters to nobody (P112)
+                pass
+            except asyncio.CancelledError:
+                self.abort()
+                raise
+        self.abort()
 
     def abort(self) -> None:
         """End it at once: the connection is closed, unless the body was read to its end. May be called again."""
-        self._timer.cancel()
-        self._response.close()
-
-    def _look_at_clock(self) -> None:
-        """Break a read that has waited too long; look again when the present one will have."""
-        now = self._loop.time()
-        waited = 0.0 if self._waiting is None else now - self._waiting
-        if waited >= self._idle:
-            self._content.set_exception(TimeoutError())
-        else:
-            self._timer = self._loop.call_later(self._idle - waited, self._look_at_clock)
+        if self._connection is not None:
+            self._connection = None
+            self._give_back()
 
 
-def _joined(response: aiohttp.ClientResponse) -> Mapping[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        lower = name.lower()
-        headers[lower] = f"{headers[lower]}, {value}" if lower in headers else value
-    return MappingProxyType(headers)
+async def _connect(address: _Address) -> Connection:
+    """Return a connection to whichever address of the host answers first.
+
+    Raises:
+        OSError: none does, or it cannot be trusted.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    sock = await start_connection(found, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, interleave=1)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        context = _trust() if address.tls else None
+        name = address.host if address.tls else None
+        _, connection = await loop.create_connection(
+            lambda: Connection(loop), sock=sock, ssl=context, server_hostname=name
+        )
+    except BaseException:
+        sock.close()
+        raise
+    return connection
 
 
-# The first entry that an error is an instance of counts; "{}" becomes the provider's name.
-_OPENING_FAULTS: tuple[tuple[tuple[type[Exception], ...], ErrorKind, str, str], ...] = (
-    ((aiohttp.ConnectionTimeoutError,), "timeout", "{} could not be reached in time", "connect_timeout"),
-    ((TimeoutError,), "timeout", "{} did not answer in time", "idle_timeout"),
-    (
-        (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError),
-        "upstream_error",
-        "{} shows no certificate that is trusted here",
-        "connect_failed",
-    ),
-    ((aiohttp.ClientConnectorDNSError,), "upstream_error", "The host of {} is not known", "connect_failed"),
-    ((aiohttp.ClientConnectorError,), "upstream_error", "{} cannot be reached", "connect_failed"),
-    ((aiohttp.ClientResponseError, ValueError), "upstream_error", "{} did not answer in HTTP", "bad_response"),
-    ((Exception,), "upstream_error", "{} closed the connection before it answered", "disconnected"),
-)
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
-def _opening_fault(provider: str, error: Exception) -> UpstreamFault:
-    return next(
-        _fault(kind, text, provider, code) for types, kind, text, code in _OPENING_FAULTS if isinstance(error, types)
+def _make_door(provider: Provider) -> _Door:
+    url = urlsplit(provider.base_url)
+    tls = url.scheme == "https"
+    address = _Address(url.hostname or "", url.port or (443 if tls else 80), tls)
+    host = url.netloc.rpartition("@")[2]
+    headers = {"host": host} | _HEADERS | credential_headers(provider.auth, provider.credential)
+    headers |= {name: value.reveal() for name, value in provider.headers.items()}
+    return _Door(provider, address, url.path, _lines(headers))
+
+
+def _request(door: _Door, outbound: Outbound) -> bytes:
+    path = (door.path + outbound.path).encode("ascii")
+    return b"POST %b HTTP/1.1\r\n%b%bcontent-length: %d\r\n\r\n%b" % (
+        path,
+        door.lines,
+        _lines(outbound.headers),
+        len(outbound.body),
+        outbound.body,
     )
 
 
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Return headers as the lines of a head.
+
+    Raises:
+        ValueError: a value would break out of its line.
+    """
+    for value in headers.values():
+        if not value.isprintable():
+            raise ValueError("a header value holds control characters")
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
+
+
+def _connecting_fault(provider: str, error: OSError) -> UpstreamFault:
+    match error:
+        case ssl.SSLError():
+            return _fault("upstream_error", "{} shows no certificate that is trusted here", provider, "connect_failed")
+        case socket.gaierror():
+            return _fault("upstream_error", "The host of {} is not known", provider, "connect_failed")
+        case _:
+            return _fault("upstream_error", "{} cannot be reached", provider, "connect_failed")
+
+
+def _opening_fault(provider: str, error: Exception) -> UpstreamFault:
+    match error:
+        case TimeoutError():
+            return _fault("timeout", "{} did not answer in time", provider, "idle_timeout")
+        case BadResponseError() | ValueError():
+            return _fault("upstream_error", "{} did not answer in HTTP", provider, "bad_response")
+        case _:
+            return _fault("upstream_error", "{} closed the connection before it answered", provider, "disconnected")
+
+
 def _reading_fault(provider: str, error: Exception) -> UpstreamFault:
-    if isinstance(error, TimeoutError):
-        return _fault("timeout", "{} went silent in the middle of its answer", provider, "idle_timeout")
-    if isinstance(error.__cause__, ContentEncodingError):
-        return _fault("upstream_error", "{} compressed its answer in a way not known here", provider, "bad_response")
-    return _fault("stream_incomplete", "The answer of {} broke off", provider, "stream_incomplete")
+    match error:
+        case TimeoutError():
+            return _fault("timeout", "{} went silent in the middle of its answer", provider, "idle_timeout")
+        case BadResponseError():
+            return _fault("upstream_error", "{} encoded its answer in a way not known here", provider, "bad_response")
+        case _:
+            return _fault("stream_incomplete", "The answer of {} broke off", provider, "stream_incomplete")
 
 
 def _fault(kind: ErrorKind, text: str, provider: str, code: str) -> UpstreamFault:

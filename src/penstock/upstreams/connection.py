@@ -1,0 +1,264 @@
+"""One HTTP/1.1 connection to a provider: a request out, a response in, chunk by chunk.
+
+The parser is llhttp (httptools). What it calls back ends up in a list that the reader empties, so a chunk costs one
+wake-up and no queue. docs/decisions/0005 says why this is not a library: the relay spends most of its time here.
+
+    connection.send(head + body)
+    await connection.head()            status and headers are there
+    while chunk := await connection.read(): ...
+    connection.reusable                whether another request may follow
+"""
+
+import asyncio
+import zlib
+from typing import cast
+
+import httptools
+
+MAX_HEAD = 64 * 1024
+"""Bytes of status line and headers."""
+
+HIGH_WATER = 256 * 1024
+"""Bytes of body that wait to be read, before the provider is kept from sending more (promise 4.7)."""
+
+LOW_WATER = 64 * 1024
+
+_CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+class ClosedError(Exception):
+    """The provider closed or reset the connection before the response was complete."""
+
+
+class BadResponseError(Exception):
+    """What the provider sent is not HTTP, or not encoded in a way known here."""
+
+
+class Connection(asyncio.Protocol):
+    """State of one connection. One request at a time; whoever sends it reads the response or calls `abort`.
+
+    Attributes:
+        status: of the response, once `head` has returned.
+        headers: of the response: names in lower case, values of repeated ones joined by commas.
+    """
+
+    __slots__ = (
+        "_body_size", "_clock", "_decoder", "_ends_with_connection", "_error", "_head_size", "_headers_done", "_keep",
+        "_loop", "_over", "_parser", "_patience", "_paused", "_pieces", "_resting_since", "_transport", "_waiter",
+        "_waiting_since", "headers", "status",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._over = True  # the response is complete, or none is awaited
+        self._paused = False
+        self._clock: asyncio.TimerHandle | None = None
+        self._patience = 0.0
+        self._waiting_since = 0.0  # 0: nobody waits
+        self._resting_since = 0.0
+        self._reset()
+
+    # ---- for the transport -------------------------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request can be sent."""
+        return self._over and self._error is None and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the response was read to its end, and the provider keeps the connection open."""
+        written = self._transport is not None and self._transport.get_write_buffer_size() == 0
+        return self._keep and written and not self._pieces and self.usable
+
+    def send(self, request: bytes, patience: float) -> None:
+        """Send a request. A wait for the response of more than `patience` seconds is a TimeoutError."""
+        self._reset()
+        self._over = False
+        self._patience = patience
+        self._clock = self._loop.call_later(patience, self._look_at_clock)
+        if self._transport is not None:
+            self._transport.write(request)
+
+    async def head(self) -> None:
+        """Wait for status and headers.
+
+        Raises:
+            ClosedError: the connection ended before.
+            BadResponseError: they are not HTTP.
+            TimeoutError: they did not come in time.
+        """
+        while not self._headers_done:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """Return the bytes of the body that have come, as soon as there are any; empty at its end.
+
+        Raises:
+            ClosedError: the connection ended before the body did.
+            BadResponseError: the body is not what the headers say.
+            TimeoutError: nothing came in time.
+        """
+        while True:
+            if self._pieces:
+                return self._take()
+            if self._over:
+                return b""
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+
+    def rest(self) -> None:
+        """Be put aside until the next request."""
+        self._stop_clock()
+        self._resting_since = self._loop.time()
+
+    def age(self) -> float:
+        """Return for how many seconds it has been put aside."""
+        return self._loop.time() - self._resting_since
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._stop_clock()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ---- from the event loop -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and wake whoever waits for it."""
+        if self._over:
+            self.abort()  # nobody asked for anything
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail(self._error or BadResponseError("not HTTP"))
+            return
+        if not self._headers_done:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                self._fail(BadResponseError("head too large"))
+                return
+        if self._body_size > HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end: that of the body, if nothing else was to say where it ends."""
+        if self._ends_with_connection and self._headers_done and exc is None:
+            self._over = True
+            self._wake()
+        elif not self._over:
+            self._fail(ClosedError())
+        self._keep = False
+
+    # ---- from the parser ---------------------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header. Trailers come here, too, and are nobody's concern."""
+        if self._headers_done:
+            return
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        """Note the status, and how the body will end."""
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            return  # an interim response; the real one follows
+        self._headers_done = True
+        self._keep = self._parser.should_keep_alive()
+        self._ends_with_connection = "content-length" not in self.headers and "transfer-encoding" not in self.headers
+        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        if coding in _CODINGS:
+            self._decoder = zlib.decompressobj(_CODINGS[coding])
+        elif coding not in {"", "identity"}:
+            self._error = BadResponseError(f"content-encoding {coding!r}")
+            raise self._error
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body, decoded."""
+        if self._decoder is not None:
+            try:
+                body = self._decoder.decompress(body)
+            except zlib.error:
+                self._error = BadResponseError("damaged compression")
+                raise self._error from None
+        if body:
+            self._pieces.append(body)
+            self._body_size += len(body)
+
+    def on_message_complete(self) -> None:
+        """Note the end of the response."""
+        if self._headers_done:
+            self._over = True
+        else:
+            self.headers = {}
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _reset(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._decoder: zlib._Decompress | None = None  # pyright: ignore[reportPrivateUsage] - its only name
+        self._headers_done = False
+        self._ends_with_connection = False
+        self._keep = False
+        self._head_size = 0
+        self._pieces: list[bytes] = []
+        self._body_size = 0
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    def _take(self) -> bytes:
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
+        self._body_size = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def _wait(self) -> None:
+        self._waiting_since = self._loop.time()
+        self._waiter = waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            self._waiting_since = 0.0
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self._wake()
+        self.abort()
+
+    def _look_at_clock(self) -> None:
+        """Break a wait that has lasted too long; look again when the present one will have."""
+        waited = self._loop.time() - self._waiting_since if self._waiting_since else 0.0
+        if waited >= self._patience:
+            self._fail(TimeoutError())
+        else:
+            self._clock = self._loop.call_later(self._patience - waited, self._look_at_clock)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None

@@ -60,12 +60,12 @@ class Client(Protocol):
         """Send bytes; returns when the connection can take more."""
         ...
 
-    async def end(self) -> None:
-        """End the body as a complete one."""
+    async def end(self, data: bytes) -> None:
+        """Send the last bytes, and end the body as a complete one."""
         ...
 
-    async def abort(self) -> None:
-        """Send what was written, and cut the connection so that the body stays visibly incomplete."""
+    async def abort(self, data: bytes) -> None:
+        """Send the last bytes, and cut the connection so that the body stays visibly incomplete."""
         ...
 
 

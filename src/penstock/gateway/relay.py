@@ -205,12 +205,13 @@ class Relay:
         if self.blind:
             return self._writer.write(frame, [])
         try:
-            return self._pass_on(frame, self._decoder.decode(frame))
+            events = self._decoder.decode(frame)
         except UpstreamFault as fault:
             if isinstance(self._writer, Translation):
                 return self.fail(fault.info)
             self.blind = fault.info.message
             return self._writer.write(frame, [])
+        return self._pass_on(frame, events) if events else self._writer.write(frame, events)
 
     def _relay_last(self, frame: Frame) -> bytes:
         """Relay the frame that the body ended in: with the blank line it lacks, or not at all if it is half a frame."""
@@ -223,8 +224,7 @@ class Relay:
             return b""
 
     def _pass_on(self, frame: Frame, events: list[Event]) -> bytes:
-        if events:
-            self._record.observe(events)
-            if isinstance(events[-1], Failure):
-                return self.fail(events[-1].error, events[:-1])
+        self._record.observe(events)
+        if events and isinstance(events[-1], Failure):
+            return self.fail(events[-1].error, events[:-1])
         return self._writer.write(frame, events)

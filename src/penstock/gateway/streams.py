@@ -16,6 +16,7 @@ from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
 from penstock.core.events import Event, Failure, PartStart, UsageUpdate
 from penstock.gateway.attempt import NO_STREAM_OPTIONS, Attempt, prepare, refusal, refuses_usage_option, told
 from penstock.gateway.call import Call, Client, WholeAnswer
+from penstock.gateway.call_log import CallLog
 from penstock.gateway.record import Record
 from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer
 from penstock.upstreams.catalog import Catalog
@@ -25,7 +26,7 @@ from penstock.wire.framing import FrameReader
 MAX_WHOLE_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that is not streamed."""
 
-_log = structlog.get_logger("penstock.call")
+_log = structlog.get_logger("penstock.gateway")
 
 
 class Gateway:
@@ -34,7 +35,13 @@ class Gateway:
     def __init__(self, catalog: Catalog, transport: Transport) -> None:
         self._catalog = catalog
         self._transport = transport
+        self._log = CallLog()
         self._learned: dict[str, frozenset[str]] = {}
+
+    async def close(self) -> None:
+        """Close all connections to providers, and write what is still to be logged."""
+        await self._transport.close()
+        self._log.flush()
 
     async def answer(self, call: Call) -> WholeAnswer:
         """Serve a call whose answer is not streamed.
@@ -48,13 +55,13 @@ class Gateway:
         try:
             body = await response.read_all(MAX_WHOLE_ANSWER)
             written = self._whole(call, attempt, response, record, body)
-            _settle(call, attempt, record, "completed")
+            self._settle(call, attempt, record, "completed")
         except Fault as fault:
             record.error = fault.info
-            _settle(call, attempt, record, "failed")
+            self._settle(call, attempt, record, "failed")
             raise
         except asyncio.CancelledError:
-            _settle(call, attempt, record, "client_gone")
+            self._settle(call, attempt, record, "client_gone")
             raise
         finally:
             await response.close()
@@ -79,7 +86,7 @@ class Gateway:
         except ConnectionError:
             pass  # the client went away; its provider is told by closing the response
         finally:
-            _settle(call, attempt, record, end)
+            self._settle(call, attempt, record, end)
             if end == "completed":
                 await response.close()
             else:
@@ -104,8 +111,29 @@ class Gateway:
             self._learned[route.provider.name] = learned | {NO_STREAM_OPTIONS}
             return await self._open(call, record)
         record.error = fault.info
-        _settle(call, attempt, record, "failed")
+        self._settle(call, attempt, record, "failed")
         raise fault
+
+    def _settle(self, call: Call, attempt: Attempt, record: Record, end: str) -> None:
+        """Note what a call came to, once, whatever it was."""
+        usage = record.usage_or_estimate(attempt.input_tokens)
+        self._log.note(
+            {
+                "request_id": call.id,
+                "key": call.key,
+                "model": call.inbound.model,
+                "provider": attempt.provider.name,
+                "protocols": f"{call.protocol.name}>{attempt.protocol.name}",
+                "stream": call.inbound.stream,
+                "end": end,
+                "error": record.error.kind if record.error else None,
+                "input_tokens": usage.input,
+                "output_tokens": usage.output,
+                "usage": "estimate" if usage.estimated else "provider",
+                "first_output": round(record.first_output - call.started, 4) if record.first_output else None,
+                "seconds": round(time.monotonic() - call.started, 4),
+            }
+        )
 
     def _whole(self, call: Call, attempt: Attempt, response: UpstreamResponse, record: Record, body: bytes) -> bytes:
         """Return the client's body for a provider's whole answer."""
@@ -145,30 +173,30 @@ async def _relay(call: Call, attempt: Attempt, response: UpstreamResponse, recor
     relay = _make_relay(call, attempt, response, record)
     held: list[bytes] = []  # what came before anything that the client must be shown
     started = False
-    while not relay.ended:
+    while True:
         try:
             chunk = await response.read()
             data = relay.feed(chunk) if chunk else relay.close()
         except UpstreamFault as fault:
             chunk, data = b"", relay.close(broken=fault.info)
+        over = not chunk or relay.ended
         if not started:
             held.append(data)
             if record.error is not None and not record.begun:
                 raise UpstreamFault(record.error)
-            if record.begun or not chunk or relay.blind:
-                record.first_output = time.monotonic()
-                await client.start(_headers(call, attempt, response))
-                data, started = b"".join(held), True
-            else:
-                data = b""
+            if not (record.begun or over or relay.blind):
+                continue
+            record.first_output = time.monotonic()
+            await client.start(_headers(call, attempt, response))
+            data, started = b"".join(held), True
+        if over:
+            break
         if data:
             await client.write(data)
-        if not chunk:
-            break
     if record.error is None:
-        await client.end()
+        await client.end(data)
     else:
-        await client.abort()
+        await client.abort(data)
     if relay.blind:
         _log.warning("stream_not_understood", request_id=call.id, provider=attempt.provider.name, why=relay.blind)
 
@@ -200,25 +228,3 @@ def _headers(call: Call, attempt: Attempt, response: UpstreamResponse) -> dict[s
     if attempt.outbound.dropped:
         headers["x-penstock-dropped"] = ", ".join(attempt.outbound.dropped)
     return headers
-
-
-def _settle(call: Call, attempt: Attempt, record: Record, end: str) -> None:
-    """Note what a call came to, once, whatever it was."""
-    now = time.monotonic()
-    usage = record.usage_or_estimate(attempt.input_tokens)
-    _log.info(
-        "call",
-        request_id=call.id,
-        key=call.key,
-        model=call.inbound.model,
-        provider=attempt.provider.name,
-        protocols=f"{call.protocol.name}>{attempt.protocol.name}",
-        stream=call.inbound.stream,
-        end=end,
-        error=record.error.kind if record.error else None,
-        input_tokens=usage.input,
-        output_tokens=usage.output,
-        usage="estimate" if usage.estimated else "provider",
-        first_output=round(record.first_output - call.started, 4) if record.first_output else None,
-        seconds=round(now - call.started, 4),
-    )

@@ -56,14 +56,14 @@ class _Closing:
 
     def __init__(self) -> None:
         self.runner: web.ServerRunner | None = None
-        self.transport: Transport | None = None
+        self.gateway: Gateway | None = None
         self.simulator: RunningSimulator | None = None
 
     async def run(self) -> None:
         if self.runner is not None:
             await self.runner.cleanup()
-        if self.transport is not None:
-            await self.transport.close()
+        if self.gateway is not None:
+            await self.gateway.close()
         if self.simulator is not None:
             await self.simulator.close()
 
@@ -79,8 +79,8 @@ async def start(config: Config, environ: Mapping[str, str], keyring: Keyring) ->
     try:
         closing.simulator = await start_simulator(defaults=DEMO_PACE)
         catalog = config.catalog(environ, f"http://127.0.0.1:{closing.simulator.port}")
-        closing.transport = Transport()
-        endpoints = Endpoints(Gateway(catalog, closing.transport), catalog, keyring)
+        closing.gateway = Gateway(catalog, Transport())
+        endpoints = Endpoints(closing.gateway, catalog, keyring)
         closing.runner = web.ServerRunner(_server(endpoints), shutdown_timeout=SHUTDOWN_TIMEOUT)
         await closing.runner.setup()
         site = web.TCPSite(closing.runner, config.server.host, config.server.port, backlog=4096, reuse_address=True)

@@ -30,15 +30,17 @@ class StreamClient:
         """Send bytes; returns when the connection can take more."""
         await self.response.write(data)
 
-    async def end(self) -> None:
-        """End the body as a complete one."""
-        await self.response.write_eof()
+    async def end(self, data: bytes) -> None:
+        """Send the last bytes, and end the body as a complete one."""
+        await self.response.write_eof(data)
 
-    async def abort(self) -> None:
-        """Send what was written, and close the connection without the end of the body.
+    async def abort(self, data: bytes = b"") -> None:
+        """Send the last bytes, and close the connection without the end of the body.
 
         A chunked body without its last chunk is a transport error in every HTTP client, so those that overlook the
         error event still notice.
         """
+        if data:
+            await self.response.write(data)
         if self._request.transport is not None:
             self._request.transport.close()

@@ -44,9 +44,7 @@ def parse_object(body: bytes) -> dict[str, msgspec.Raw]:
         raise bad_request(f"The body is not UTF-8: byte {error.start} cannot be decoded.") from None
     _check_depth(body)
     try:
-        value: Any = json.loads(
-            text, object_pairs_hook=_unique, parse_int=_bounded, parse_constant=_no_constant, parse_float=_finite
-        )
+        value: Any = _strict.decode(text)
     except json.JSONDecodeError as error:
         raise bad_request(f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from None
     except RecursionError:
@@ -198,3 +196,8 @@ def _without_surrogates(value: Any) -> Any:
 def _kind(value: Any) -> str:
     names: dict[Any, str] = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+_strict = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_bounded, parse_constant=_no_constant, parse_float=_finite
+)

@@ -23,6 +23,7 @@ _MAGIC = b"sim\x01"
 _DIGEST = 20
 _SIZE = 192  # bytes; signatures of real models begin at about this length
 _STANDARD = str.maketrans("-_", "+/")
+_NO_SIGNATURES = (NO_SIGNATURE, base64.b64encode(NO_SIGNATURE.encode()).decode())  # SDKs encode it as they do all bytes
 _SIGNS = (b"ignature", b"redacted_thinking", b"reasoning.encrypted")
 
 
@@ -72,7 +73,7 @@ def _returned(name: str, turns: object) -> Iterator[_Returned]:
         for at, part in _objects(f"{turn_at}.parts", turn.get("parts")):
             # Nobody promises that the thought itself comes back in one piece, so only the seal is looked at.
             for key in ("thoughtSignature", "thought_signature"):
-                if part.get(key, NO_SIGNATURE) != NO_SIGNATURE:
+                if part.get(key, NO_SIGNATURE) not in _NO_SIGNATURES:
                     yield _Returned(f"{at}.{key}", part[key])
 
 

@@ -1,6 +1,7 @@
 """What real clients send, one behaviour of theirs each. Their settings are in docs/clients.md."""
 
 import asyncio
+import base64
 import json
 import time
 from typing import Any
@@ -233,6 +234,26 @@ async def test_litellm_adds_models_to_whatever_gemini_base_it_is_given(gateway: 
     async with gateway.session.post(path, json=body, headers={"x-goog-api-key": KEY}) as response:
         assert response.status == 200
         assert '"here"' in await response.text()
+
+
+@EACH_PROVIDER
+@pytest.mark.covers("T21")
+async def test_pydantic_ai_puts_the_documented_stand_in_on_calls_without_a_signature(gateway: Gateway, provider: str):
+    stand_in = base64.urlsafe_b64encode(b"skip_thought_signature_validator").decode()
+    call = {"functionCall": {"id": "c1", "name": "get_weather", "args": {}}, "thoughtSignature": stand_in}
+    result = {"functionResponse": {"id": "c1", "name": "get_weather", "response": {"return_value": "sunny"}}}
+    body = {
+        "contents": [
+            {"role": "user", "parts": [{"text": "Weather?"}]},
+            {"role": "model", "parts": [call]},
+            {"role": "user", "parts": [result]},
+        ],
+        "tools": [{"functionDeclarations": [{"name": "get_weather"}]}],
+    }
+    path = f"/v1beta/models/{model(provider, 'tools')}:generateContent"
+    async with gateway.session.post(path, json=body, headers={"x-goog-api-key": KEY}) as response:
+        assert response.status == 200
+        assert "sunny" in await response.text()
 
 
 async def test_a_header_sent_twice_that_may_only_come_once_is_a_400_that_names_it(gateway: Gateway):

@@ -307,3 +307,15 @@ class TestRows:
         catalog = build({"ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k", "OPENAI_API_KEY": "k"})
         facts = catalog.resolve(model).target.facts
         assert (facts.sampling, facts.reasoning, facts.mid_system) == (sampling, reasoning, mid_system)
+
+
+def test_a_model_goes_upstream_under_the_providers_own_name() -> None:
+    catalog = build({"ANTHROPIC_API_KEY": "k"})
+    route = catalog.resolve("anthropic/claude-sonnet-4.6")
+    assert (route.model, route.target.model) == ("anthropic/claude-sonnet-4.6", "claude-sonnet-4-6")
+    assert route.target.facts == catalog.resolve("anthropic/claude-sonnet-4-6").target.facts
+
+
+def test_a_users_own_names_for_models_are_added() -> None:
+    settings = ProviderSettings(protocol="openai-chat", base_url="http://127.0.0.1:1/v1", names={"best": "model-7"})
+    assert build(lab=settings).resolve("lab/best").target.model == "model-7"

@@ -5,6 +5,7 @@ be asked for, listed or not, unless the provider is closed: new models work on t
 """
 
 import difflib
+import functools
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
@@ -15,6 +16,9 @@ from penstock.core.secret import Secret
 from penstock.protocols.base import ModelFacts, Target
 from penstock.upstreams.settings import AuthStyle, Relay
 
+MAX_REMEMBERED = 1024
+"""Public names whose meaning is remembered; clients can make up any number of them."""
+
 
 class Provider(Struct, frozen=True):
     """A provider that can be called.
@@ -24,7 +28,8 @@ class Provider(Struct, frozen=True):
         base_url: without a slash at the end.
         headers: what to send besides the credential, names in lower case.
         models: well-known model names; all that exist, if it is `closed`.
-        facts: facts about models, by a glob of their names; the first that matches counts.
+        names: what people call a model -> the provider's own name of it, where the two differ.
+        facts: facts about models, by a glob of their own names; the first that matches counts.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Provider(Struct, frozen=True):
     quirks: frozenset[str] = frozenset()
     models: tuple[str, ...] = ()
     closed: bool = False
+    names: Mapping[str, str] = {}
     facts: tuple[tuple[str, ModelFacts], ...] = ()
     relay: Relay = "passthrough"
 
@@ -92,6 +98,7 @@ class Catalog:
             if f"{provider.name}/{model}" not in self.aliases
         ]
         self._listings = (*aliased, *listed)
+        self.resolve = functools.lru_cache(MAX_REMEMBERED)(self._resolve)
 
     def models(self) -> tuple[Listing, ...]:
         """Return the well-known public names, aliases first."""
@@ -105,8 +112,8 @@ class Catalog:
         """
         return Listing(model, self.resolve(model).provider)
 
-    def resolve(self, model: str) -> Route:
-        """Return what a public name means.
+    def _resolve(self, model: str) -> Route:
+        """Return what a public name means; called `resolve` where the answers are remembered.
 
         Raises:
             ClientFault: no provider serves it; the message says what comes nearest, or how to set the provider up.
@@ -117,6 +124,7 @@ class Catalog:
             raise _not_found(f'The provider "{name}" is not set up on this gateway: {self.disabled[name]}.')
         if provider is None or not upstream_model or not provider.has(upstream_model):
             raise _not_found(self._unknown(model))
+        upstream_model = provider.names.get(upstream_model, upstream_model)
         target = Target(name, upstream_model, provider.facts_of(upstream_model), provider.quirks)
         return Route(model, provider, target)
 

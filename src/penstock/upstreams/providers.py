@@ -151,6 +151,7 @@ class _Builder:
             headers=_header_fields(settings.headers, f"{self._path}.headers"),
             quirks=frozenset(row.quirks if settings.quirks is None else settings.quirks),
             models=row.models if settings.models is None else settings.models,
+            names=row.names | settings.names,
             closed=row.closed,
             facts=(*settings.facts.items(), *row.facts.items()),
             relay=settings.relay,

@@ -48,6 +48,7 @@ class ProviderRow(Struct, frozen=True):
         local: a server without a key, which is there only if somebody says so.
         models: well-known model names.
         closed: whether no other models exist.
+        names: what people call a model -> the provider's own name of it, where the two differ.
         facts: facts about models, by a glob of their names; the first that matches counts.
     """
 
@@ -61,6 +62,7 @@ class ProviderRow(Struct, frozen=True):
     quirks: tuple[Quirk, ...] = ()
     models: tuple[str, ...] = ()
     closed: bool = False
+    names: dict[str, str] = {}
     facts: dict[str, ModelFacts] = {}
 
 
@@ -79,6 +81,7 @@ class ProviderSettings(Struct, frozen=True):
     headers: dict[str, Secret] = {}
     quirks: tuple[Quirk, ...] | None = None
     models: tuple[str, ...] | None = None
+    names: dict[str, str] = {}
     facts: dict[str, ModelFacts] = {}
     relay: Relay = "passthrough"
 

@@ -139,13 +139,18 @@ def losses(said: Facts, client: str, told: Facts) -> list[str]:
     pairs = {
         "parts": (_parts_as(said, client), told.parts),
         "tool calls": (said.calls, told.calls),
-        "seals": (said.seals, seals),
+        "seals": (_seals_as(said.seals, client), _seals_as(seals, client)),
         "finish reason": (_finish_as(said, client), told.finish),
         "error": (said.error, told.error),
     }
     if said.usage.known:
         pairs["usage"] = (_usage_as(said.usage, said.usage, client), _usage_as(said.usage, told.usage, client))
     return [f"{name}: {before!r} became {after!r}" for name, (before, after) in pairs.items() if before != after]
+
+
+def _seals_as(seals: tuple[Sealed, ...], client: str) -> tuple[Sealed, ...]:
+    """Return the seals that matter to the protocol `client`: for a text's seal behind all else it has no place."""
+    return seals[:-1] if client == "anthropic" and seals and seals[-1].form == "text" else seals
 
 
 def _parts_as(said: Facts, client: str) -> tuple[tuple[str, str], ...]:

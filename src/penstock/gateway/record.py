@@ -50,7 +50,11 @@ class Record:
                     pass
 
     def usage_or_estimate(self, input_tokens: int) -> Usage:
-        """Return the provider's usage, or an estimate that is flagged as one; never zero for what was produced."""
-        if self.usage.known:
-            return self.usage
-        return Usage(uncached=max(1, input_tokens), output=estimate_tokens(self.output_bytes), estimated=True)
+        """Return the provider's usage; what it does not know, or did not live to count, is estimated and flagged."""
+        seen = estimate_tokens(self.output_bytes)
+        if not self.usage.known:
+            return Usage(uncached=max(1, input_tokens), output=seen, estimated=True)
+        if self.finish is None and (self.usage.output or 0) < seen:
+            # A broken answer: the last count is from its beginning.
+            return self.usage.updated(Usage(output=seen, estimated=True))
+        return self.usage

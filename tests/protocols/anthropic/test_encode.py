@@ -140,11 +140,20 @@ def test_a_signature_without_thinking_is_a_thinking_block_without_text() -> None
 
 
 @pytest.mark.covers("P84", "T21")
-@pytest.mark.parametrize("form", ["redacted", "tool_call", "text"])
+@pytest.mark.parametrize("form", ["redacted", "tool_call"])
 def test_a_seal_on_no_thinking_is_a_redacted_block(form: Any) -> None:
     sealed = Sealed("lab", "c2ln", form)
     message = accumulated(stream(Start(), *part(0, "reasoning", sealed=sealed), Finish("stop")))
     assert message.content[0].to_dict() == {"type": "redacted_thinking", "data": envelope.wrap(sealed)}
+
+
+def test_the_seal_of_a_text_is_told_before_more_content_but_never_as_the_last_block() -> None:
+    sealed = Sealed("lab", "c2ln", "text")
+    answer = [Start(), *part(0, "text", "Hi"), *part(1, "reasoning", sealed=sealed)]
+    last = accumulated(stream(*answer, Finish("stop")))
+    assert [block.type for block in last.content] == ["text"]
+    followed = accumulated(stream(*answer, *part(2, "text", "there"), Finish("stop")))
+    assert [block.type for block in followed.content] == ["text", "redacted_thinking", "text"]
 
 
 def test_who_speaks_for_the_origin_sends_its_seals_bare() -> None:

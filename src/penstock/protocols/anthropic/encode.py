@@ -2,6 +2,9 @@
 
 SDKs need an `event:` line on every event, block indexes without gaps, one signature a block at most, and usage in
 `message_start` and `message_delta`. A block begins with its first content, so that a part without any leaves no block.
+
+Clients take the last block for the answer (`claude -p` prints nothing if it is not text). So the seal of a text, which
+comes behind it and which its provider can do without, is told only if more content follows.
 """
 
 from typing import Any
@@ -53,7 +56,7 @@ _MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 class Encoder:
     """State of one stream."""
 
-    __slots__ = ("_beginning", "_delta", "_index", "_kind", "_refused", "_reply", "_usage")
+    __slots__ = ("_beginning", "_delta", "_held", "_index", "_kind", "_refused", "_reply", "_usage")
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
@@ -63,6 +66,7 @@ class Encoder:
         self._kind: PartKind = "text"
         self._beginning = b""  # the `content_block_start` that is still to be written
         self._delta = b""  # the open block's `content_block_delta` up to the text
+        self._held: Sealed | None = None  # a text's seal, until more content follows
 
     def encode(self, event: Event) -> bytes:
         """Return the bytes that tell the client of an event; empty if it needs none."""
@@ -93,36 +97,46 @@ class Encoder:
         return _event("message_start", {"message": _head(self._reply) | empty})
 
     def _start_part(self, part: PartStart) -> bytes:
+        held, self._held = self._held, None
+        before = b"" if held is None else self._redacted(held)
         self._kind = part.kind
         self._delta = _DELTA % (self._index, *_DELTAS[part.kind])
         match part.kind:
             case "tool_call":
-                return self._start_block({"type": "tool_use", "id": part.id, "name": part.name, "input": {}})
+                return before + self._start_block({"type": "tool_use", "id": part.id, "name": part.name, "input": {}})
             case "reasoning":
                 self._beginning = self._start_block({"type": "thinking", "thinking": "", "signature": ""})
             case "text" | "refusal":
                 self._refused |= part.kind == "refusal"
                 self._beginning = self._start_block({"type": "text", "text": ""})
-        return b""
+        return before
 
     def _end_part(self, sealed: Sealed | None) -> bytes:
         beginning, self._beginning = self._beginning, b""
         if beginning and sealed is None:
             return b""
+        if beginning and sealed is not None and sealed.form == "text":
+            self._held = sealed
+            return b""
+        if beginning and sealed is not None and sealed.form != "reasoning":
+            return self._redacted(sealed)
         written = b""
         if sealed is not None:
-            data = self._reply.seal(sealed)
-            if beginning and sealed.form != "reasoning":
-                written = self._start_block({"type": "redacted_thinking", "data": data})
-            else:
-                delta = {"type": "signature_delta", "signature": data}
-                written = beginning + _event("content_block_delta", {"index": self._index, "delta": delta})
-        written += _event("content_block_stop", {"index": self._index})
-        self._index += 1
-        return written
+            delta = {"type": "signature_delta", "signature": self._reply.seal(sealed)}
+            written = beginning + _event("content_block_delta", {"index": self._index, "delta": delta})
+        return written + self._stop_block()
+
+    def _redacted(self, sealed: Sealed) -> bytes:
+        block = {"type": "redacted_thinking", "data": self._reply.seal(sealed)}
+        return self._start_block(block) + self._stop_block()
 
     def _start_block(self, block: dict[str, Any]) -> bytes:
         return _event("content_block_start", {"index": self._index, "content_block": block})
+
+    def _stop_block(self) -> bytes:
+        written = _event("content_block_stop", {"index": self._index})
+        self._index += 1
+        return written
 
     def _finish(self, finish: Finish) -> bytes:
         delta = _stop(finish, self._refused)
@@ -133,13 +147,18 @@ class Encoder:
 def write_response(answer: Answer, reply: Reply) -> bytes:
     """Return a whole answer as a JSON body."""
     refused = any(part.kind == "refusal" for part in answer.parts)
+    parts = answer.parts[:-1] if answer.parts and _seals_text(answer.parts[-1]) else answer.parts
     message = {
         **_head(reply),
-        "content": [block for part in answer.parts if (block := _block(part, reply)) is not None],
+        "content": [block for part in parts if (block := _block(part, reply)) is not None],
         **_stop(answer.finish, refused),
         "usage": write_usage(answer.usage, reply.input_estimate),
     }
     return one_line(message)
+
+
+def _seals_text(part: AnswerPart) -> bool:
+    return not part.text and part.sealed is not None and part.sealed.form == "text"
 
 
 def _block(part: AnswerPart, reply: Reply) -> dict[str, Any] | None:

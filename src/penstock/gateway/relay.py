@@ -217,6 +217,8 @@ class Relay:
         """Relay the frame that the body ended in: with the blank line it lacks, or not at all if it is half a frame."""
         if self._record.error is not None or self.blind:
             return b""
+        if frame.raw.isspace():
+            return self._writer.write(frame, [])
         completed = Frame(frame.event, frame.data, frame.raw.rstrip(b"\r\n") + b"\n\n")
         try:
             return self._pass_on(completed, self._decoder.decode(completed))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ async def serve(
     except OSError as error:
         where = f"{config.server.host}:{config.server.port}"
         raise ConfigError(f"cannot listen on {where}: {error.strerror or error}; choose another with --port") from None
+    _spare_the_collector()
     try:
         _announce(Console(), service, config, first)
         await _stopped()
@@ -77,6 +79,17 @@ def _overridden(config: Config, host: str | None, port: int | None) -> Config:
         server, host=server.host if host is None else host, port=server.port if port is None else port
     )
     return msgspec.structs.replace(config, server=server)
+
+
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from walking, every few hundred requests, over all that was loaded for good.
+
+    https://docs.python.org/3/library/gc.html#gc.freeze. Requests leave little garbage in cycles, so it may also look
+    less often than it does by default (700, 10, 10).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 async def _stopped() -> None:

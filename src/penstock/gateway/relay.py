@@ -16,6 +16,8 @@ error event where it expects one instead of behind half a payload.
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from penstock.core.errors import ErrorInfo, UpstreamFault
 from penstock.core.events import Event, Failure, Finish, PartStart, UsageUpdate
 from penstock.gateway.record import Record
@@ -25,18 +27,18 @@ from penstock.wire.sse import Frame
 
 
 class Writer(Protocol):
-    """How one frame, and the events that it brought, reach the client."""
+    """How frames, and the events that they brought, reach the client."""
 
-    def write(self, frame: Frame, events: list[Event]) -> bytes:
-        """Return the client's bytes for a frame of the provider."""
+    def write(self, frames: list[Frame], events: list[Event]) -> bytes:
+        """Return the client's bytes for some frames of the provider."""
         ...
 
     def finish(self, events: list[Event]) -> bytes:
         """Return the bytes for the events that the end of the provider's body brought."""
         ...
 
-    def fail(self, before: list[Event], error: ErrorInfo) -> bytes:
-        """Return the bytes that tell the client that the answer broke, after the events that came before."""
+    def fail(self, error: ErrorInfo) -> bytes:
+        """Return the bytes that tell the client that the answer broke."""
         ...
 
 
@@ -51,17 +53,17 @@ class Passthrough:
         self._encoder = encoder
         self._usage_only = usage_only
 
-    def write(self, frame: Frame, events: list[Event]) -> bytes:
-        """Return the frame as it came."""
-        if self._usage_only is not None and b'"usage"' in frame.raw and self._usage_only(frame):
-            return b""
-        return frame.raw
+    def write(self, frames: list[Frame], events: list[Event]) -> bytes:
+        """Return the frames as they came."""
+        if self._usage_only is not None:
+            frames = [frame for frame in frames if not self._usage_only(frame)]
+        return frames[0].raw if len(frames) == 1 else b"".join([frame.raw for frame in frames])
 
     def finish(self, events: list[Event]) -> bytes:
         """Return nothing: the provider's own end has been handed on."""
         return b""
 
-    def fail(self, before: list[Event], error: ErrorInfo) -> bytes:
+    def fail(self, error: ErrorInfo) -> bytes:
         """Return the protocol's error event."""
         return self._encoder.encode(Failure(error))
 
@@ -73,19 +75,20 @@ class ArrayPassthrough:
         self._encoder = encoder
         self._begun = False
 
-    def write(self, frame: Frame, events: list[Event]) -> bytes:
-        """Return the payload as the next element."""
-        if not frame.data:
+    def write(self, frames: list[Frame], events: list[Event]) -> bytes:
+        """Return the payloads as the next elements."""
+        payloads = [frame.data for frame in frames if frame.data]
+        if not payloads:
             return b""
         separator = b",\r\n" if self._begun else b"["
         self._begun = True
-        return separator + frame.data
+        return separator + b",\r\n".join(payloads)
 
     def finish(self, events: list[Event]) -> bytes:
         """Return the end of the array."""
         return b"]" if self._begun else b"[]"
 
-    def fail(self, before: list[Event], error: ErrorInfo) -> bytes:
+    def fail(self, error: ErrorInfo) -> bytes:
         """Return the error as the last element."""
         alone = self._encoder.encode(Failure(error))
         return b",\r\n" + alone.removeprefix(b"[") if self._begun else alone
@@ -100,11 +103,11 @@ class Translation:
         self._tool_names = tool_names
         self._input_tokens = input_tokens
 
-    def write(self, frame: Frame, events: list[Event]) -> bytes:
+    def write(self, frames: list[Frame], events: list[Event]) -> bytes:
         """Return the events, encoded."""
         if len(events) == 1 and not isinstance(events[0], PartStart | Finish):
             return self._encode(events[0])
-        return self.finish(events)
+        return self.finish(events) if events else b""
 
     def finish(self, events: list[Event]) -> bytes:
         """Return the events, encoded; usage that nobody gave is estimated before the end."""
@@ -122,9 +125,9 @@ class Translation:
                     written.append(self._encode(event))
         return b"".join(written)
 
-    def fail(self, before: list[Event], error: ErrorInfo) -> bytes:
-        """Return what came before, and the protocol's error event."""
-        return self.finish(before) + self._encode(Failure(error))
+    def fail(self, error: ErrorInfo) -> bytes:
+        """Return the protocol's error event."""
+        return self._encode(Failure(error))
 
 
 class Relay:
@@ -170,9 +173,7 @@ class Relay:
             return self.fail(fault.info)
         if undecided and self._reader.kind == "json":
             self._writer = self._translation()
-        if len(frames) == 1:
-            return self._relay(frames[0])
-        return b"".join([self._relay(frame) for frame in frames])
+        return self._relay(frames) if frames else b""
 
     def close(self, broken: ErrorInfo | None = None) -> bytes:
         """Return the last bytes, at the end of the provider's body: an error event unless the answer had ended.
@@ -181,52 +182,73 @@ class Relay:
             broken: why the body ended, if it did not end by itself. It does not matter once the answer was complete
                 (pitfall 112).
         """
-        written = b"".join([self._relay_last(frame) for frame in self._reader.close()])
+        written = self._relay([_completed(frame) for frame in self._reader.close() if _is_whole(frame)])
         if self._record.error is not None or self.ended:
             return written
         if self.blind:
             return written + self.fail(broken) if broken else written
         events = self._decoder.close()
+        failure = _failure(events)
         self._record.observe(events)
-        if events and isinstance(events[-1], Failure):
-            return written + self.fail(broken or events[-1].error, events[:-1])
-        return written + self._writer.finish(events)
+        return written + (self._writer.finish(events) if failure is None else self.fail(broken or failure))
 
-    def fail(self, error: ErrorInfo, before: list[Event] | None = None) -> bytes:
+    def fail(self, error: ErrorInfo) -> bytes:
         """Return the bytes that end the client's stream with an error; nothing if it is over already."""
         if self._record.error is not None or self._record.finish is not None:
             return b""
         self._record.error = self._redact(error)
-        return self._writer.fail(before or [], self._record.error)
+        return self._writer.fail(self._record.error)
 
-    def _relay(self, frame: Frame) -> bytes:
+    def _relay(self, frames: list[Frame]) -> bytes:
+        """Return the bytes for some frames: those up to the first that breaks the answer, and the error."""
         if self._record.error is not None:
             return b""
-        if self.blind:
-            return self._writer.write(frame, [])
-        try:
-            events = self._decoder.decode(frame)
-        except UpstreamFault as fault:
-            if isinstance(self._writer, Translation):
-                return self.fail(fault.info)
-            self.blind = fault.info.message
-            return self._writer.write(frame, [])
-        return self._pass_on(frame, events) if events else self._writer.write(frame, events)
+        events: list[Event] = []
+        for position, frame in enumerate(frames):
+            if self.blind:
+                break
+            try:
+                brought = self._decoder.decode(frame)
+            except UpstreamFault as fault:
+                if isinstance(self._writer, Translation):
+                    return self._write(frames[:position], events) + self.fail(fault.info)
+                self.blind = fault.info.message
+                break
+            if brought:
+                failure = _failure(brought)
+                events += brought
+                if failure is not None:
+                    return self._write(frames[:position], events) + self.fail(failure)
+        return self._write(frames, events)
 
-    def _relay_last(self, frame: Frame) -> bytes:
-        """Relay the frame that the body ended in: with the blank line it lacks, or not at all if it is half a frame."""
-        if self._record.error is not None or self.blind:
-            return b""
-        if frame.raw.isspace():
-            return self._writer.write(frame, [])
-        completed = Frame(frame.event, frame.data, frame.raw.rstrip(b"\r\n") + b"\n\n")
-        try:
-            return self._pass_on(completed, self._decoder.decode(completed))
-        except UpstreamFault:
-            return b""
+    def _write(self, frames: list[Frame], events: list[Event]) -> bytes:
+        if events:
+            self._record.observe(events)
+        return self._writer.write(frames, events)
 
-    def _pass_on(self, frame: Frame, events: list[Event]) -> bytes:
-        self._record.observe(events)
-        if events and isinstance(events[-1], Failure):
-            return self.fail(events[-1].error, events[:-1])
-        return self._writer.write(frame, events)
+
+def _failure(events: list[Event]) -> ErrorInfo | None:
+    """Take the Failure from the end of some events."""
+    last = events[-1] if events else None
+    if not isinstance(last, Failure):
+        return None
+    events.pop()
+    return last.error
+
+
+def _is_whole(frame: Frame) -> bool:
+    """Whether the frame in which a body ended can be used: blank lines can, half a payload cannot."""
+    if frame.data is None:
+        return frame.raw.isspace()
+    try:
+        msgspec.json.decode(frame.data, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return frame.data.strip() == b"[DONE]"
+    return True
+
+
+def _completed(frame: Frame) -> Frame:
+    """Return the frame in which a body ended with the blank line that it lacks: without it no client would see it."""
+    if frame.data is None:
+        return frame
+    return Frame(frame.event, frame.data, frame.raw.rstrip(b"\r\n") + b"\n\n")

@@ -10,7 +10,7 @@ from penstock.server.paths import match
 )
 @pytest.mark.covers("P32")
 def test_chat_completions_is_found_with_every_base_url_that_users_give(path: str) -> None:
-    assert (match(path).operation, match(path).protocol) == ("chat", "openai-chat")
+    assert (match(path).operation, match(path).protocol) == ("serve", "openai-chat")
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_chat_completions_is_found_with_every_base_url_that_users_give(path: str
 )
 @pytest.mark.covers("P32")
 def test_messages_is_found_with_every_base_url_that_users_give(path: str) -> None:
-    assert (match(path).operation, match(path).protocol) == ("messages", "anthropic")
+    assert (match(path).operation, match(path).protocol) == ("serve", "anthropic")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_messages_is_found_with_every_base_url_that_users_give(path: str) -> Non
 @pytest.mark.covers("P28")
 def test_a_gemini_path_keeps_the_slash_of_its_model(prefix: str, verb: str) -> None:
     found = match(f"{prefix}/models/google/gemini-3.1-flash:{verb}")
-    assert (found.operation, found.protocol) == ("generate", "gemini")
+    assert (found.operation, found.protocol) == ("serve", "gemini")
     assert (found.model, found.verb) == ("google/gemini-3.1-flash", verb)
 
 

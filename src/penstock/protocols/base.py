@@ -5,8 +5,8 @@ A protocol is spoken in two directions. Towards a client: `open_request`, `read_
 and values only: whoever calls does the I/O, and hands in the time and the random token.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -57,6 +57,14 @@ class ModelFacts(Struct, frozen=True):
     sampling: bool = True
     reasoning: ReasoningStyle = "effort"
     mid_system: bool = False
+
+
+class ListedModel(Struct, frozen=True):
+    """A model as lists of models show it: the name to ask for it by, its provider, and words about it, if any."""
+
+    id: str
+    owner: str
+    description: str = ""
 
 
 class Target(Struct, frozen=True):
@@ -167,7 +175,14 @@ class WireProtocol(Struct, frozen=True):
         read_error: what a provider's error status and body mean. The text is the provider's, not yet redacted.
         write_error: status and JSON body of an error, for a client; takes a request id too.
         usage_only: whether a frame carries nothing but usage.
+        write_model: one model, as its vendor's SDK reads it.
+        write_models: a list of models, likewise.
         auth: how a provider of this protocol usually wants its credential.
+        base: the path under which only this protocol is served.
+        path: a regular expression of the path that is called, behind base and version; group `model` for the model's
+            name and `verb` for the method, where they stand in the path.
+        marks: request headers, and query parameters written `?name`, that only clients of this protocol send.
+        hints: what paths of this protocol look like that we do not serve.
         response_headers: prefixes of provider response headers that mean something to a client of this protocol.
     """
 
@@ -183,7 +198,13 @@ class WireProtocol(Struct, frozen=True):
     read_error: Callable[[int, bytes], ErrorInfo]
     write_error: Callable[[ErrorInfo, str], tuple[int, bytes]]
     usage_only: Callable[[Frame], bool]
+    write_model: Callable[[ListedModel], dict[str, Any]]
+    write_models: Callable[[Sequence[ListedModel]], dict[str, Any]]
+    base: str
+    path: str
     auth: Literal["bearer", "x-api-key", "x-goog-api-key"]
+    marks: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     response_headers: tuple[str, ...] = ()
 
 

@@ -8,7 +8,7 @@ import secrets
 import time
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from penstock import __version__
 from penstock.accounts.credentials import extract
@@ -16,10 +16,9 @@ from penstock.accounts.keys import Key, Keyring
 from penstock.core.errors import MAX_RETRY_AFTER, ClientFault, ErrorInfo, Fault
 from penstock.gateway.call import Call
 from penstock.gateway.streams import Gateway
-from penstock.protocols.base import PathTarget
-from penstock.protocols.registry import PROTOCOLS
+from penstock.protocols.base import ListedModel, PathTarget, WireProtocol
+from penstock.protocols.registry import PROTOCOLS, spoken_by
 from penstock.server.client import STREAM_HEADERS, StreamClient
-from penstock.server.models import LIST_SHAPES, MODEL_SHAPES, ListedModel, shape_of
 from penstock.server.paths import Match, match
 from penstock.upstreams.catalog import Catalog
 
@@ -87,19 +86,18 @@ class Endpoints:
 
     def _list_models(self, request: web.BaseRequest, found: Match) -> web.Response:
         models = [ListedModel(listing.name, listing.provider.name) for listing in self._catalog.models()]
-        return web.json_response(LIST_SHAPES[_shape(request, found)](models))
+        return web.json_response(_spoken(request, found).write_models(models))
 
     def _get_model(self, request: web.BaseRequest, found: Match) -> web.Response:
         listing = self._catalog.find(found.model)
-        return web.json_response(MODEL_SHAPES[_shape(request, found)](ListedModel(listing.name, listing.provider.name)))
+        model = ListedModel(listing.name, listing.provider.name)
+        return web.json_response(_spoken(request, found).write_model(model))
 
     async def _serve(self, request: web.BaseRequest, found: Match, request_id: str, key: Key) -> web.StreamResponse:
         started = time.monotonic()
         protocol = PROTOCOLS[found.protocol]
         target = _path_target(request, found)
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            raise ClientFault(ErrorInfo("unsupported_media", "Send the body without Content-Encoding."))
-        inbound = protocol.open_request(await request.read(), target, request.headers)
+        inbound = protocol.open_request(await _body(request), target, request.headers)
         call = Call(
             id=request_id,
             key=key.name,
@@ -127,6 +125,25 @@ class Endpoints:
         return client.response
 
 
+async def _body(request: web.BaseRequest) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        ClientFault: it is compressed.
+        HTTPRequestEntityTooLarge: it exceeds the limit.
+    """
+    headers = request.headers
+    if headers.get("Content-Encoding", "identity") != "identity":
+        raise ClientFault(ErrorInfo("unsupported_media", "Send the body without Content-Encoding."))
+    if "Expect" in headers and headers["Expect"].lower() == "100-continue" and request.version >= HttpVersion11:
+        # curl asks before it sends more than a megabyte, and otherwise waits for a second (RFC 9110, section 10.1.1).
+        if (request.content_length or 0) > request.client_max_size:
+            raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length or 0)
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # or the server would think that the response has begun
+    return await request.read()
+
+
 def _path_target(request: web.BaseRequest, found: Match) -> PathTarget | None:
     """Return what a path says that names the model itself; None for protocols that name it in the body.
 
@@ -143,15 +160,18 @@ def _path_target(request: web.BaseRequest, found: Match) -> PathTarget | None:
     return PathTarget(model, stream, array=stream and request.rel_url.query.get("alt") != "sse")
 
 
-def _shape(request: web.BaseRequest, found: Match) -> str:
-    return found.protocol or shape_of(request.headers, "key" in request.rel_url.query)
+def _spoken(request: web.BaseRequest, found: Match) -> WireProtocol:
+    """Return the protocol that the caller speaks."""
+    if found.protocol:
+        return PROTOCOLS[found.protocol]
+    return spoken_by(request.headers, request.rel_url.query)
 
 
 def _refused(
     info: ErrorInfo, request: web.BaseRequest, found: Match, request_id: str, cause: Exception | None = None
 ) -> web.Response:
     """Return an error in the shape that the caller's SDK reads."""
-    status, body = PROTOCOLS[_shape(request, found)].write_error(info, request_id)
+    status, body = _spoken(request, found).write_error(info, request_id)
     if found.verb == "streamGenerateContent" and request.rel_url.query.get("alt") != "sse":
         body = b"[" + body + b"]"
     headers = {"x-request-id": request_id, "request-id": request_id}

@@ -1,4 +1,4 @@
-"""Which path means what, in one table. Pure: the raw path of a request in, an operation out.
+"""Which path means what, in one table made of what the protocols say. Pure: a raw path in, an operation out.
 
 Only the raw path counts, decoded once and only inside a model name, so that no proxy in front can see another path
 than we do. Version prefixes may be missing or doubled, because base URLs are given with and without them (section 1.2
@@ -11,27 +11,25 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-Operation = Literal["chat", "messages", "generate", "list_models", "get_model", "base", "health", "unknown"]
+from penstock.protocols.registry import PROTOCOLS
+
+Operation = Literal["serve", "list_models", "get_model", "base", "health", "unknown"]
 
 _VERSIONS = r"(?:/v1|/v1beta|/v1alpha)*"
+_BASE = f"(?P<base>{'|'.join(protocol.base for protocol in PROTOCOLS.values())})?"
+_OF_BASE = {protocol.base: protocol.name for protocol in PROTOCOLS.values()}
 
-# (pattern, operation, protocol, methods). `base` in a pattern names the protocol where the path alone does not.
+# (pattern, operation, protocol, methods). The base in a pattern names the protocol where the rest of it does not.
 _TABLE: tuple[tuple[re.Pattern[str], Operation, str, tuple[str, ...]], ...] = (
-    (re.compile(rf"(?:/openai)?{_VERSIONS}/chat/completions"), "chat", "openai-chat", ("POST",)),
-    (re.compile(rf"(?:/anthropic)?{_VERSIONS}/messages"), "messages", "anthropic", ("POST",)),
-    (
-        re.compile(rf"(?:/gemini)?{_VERSIONS}/models/(?P<model>.+)(?::|%3[Aa])(?P<verb>[A-Za-z]+)"),
-        "generate",
-        "gemini",
-        ("POST",),
+    *(
+        (re.compile(f"(?:{protocol.base})?{_VERSIONS}{protocol.path}"), "serve", protocol.name, ("POST",))
+        for protocol in PROTOCOLS.values()
     ),
-    (re.compile(rf"(?P<base>/openai|/anthropic|/gemini)?{_VERSIONS}/models/?"), "list_models", "", ("GET",)),
-    (re.compile(rf"(?P<base>/openai|/anthropic|/gemini)?{_VERSIONS}/models/(?P<model>.+)"), "get_model", "", ("GET",)),
+    (re.compile(rf"{_BASE}{_VERSIONS}/models/?"), "list_models", "", ("GET",)),
+    (re.compile(rf"{_BASE}{_VERSIONS}/models/(?P<model>.+)"), "get_model", "", ("GET",)),
     (re.compile(r"/(?:healthz|readyz)"), "health", "", ("GET", "HEAD")),
-    (re.compile(rf"(?P<base>/openai|/anthropic|/gemini)?{_VERSIONS}/?"), "base", "", ("GET", "HEAD")),
+    (re.compile(rf"{_BASE}{_VERSIONS}/?"), "base", "", ("GET", "HEAD")),
 )
-
-_BASES = {"/openai": "openai-chat", "/anthropic": "anthropic", "/gemini": "gemini"}
 
 
 class Match(Struct, frozen=True):
@@ -42,7 +40,7 @@ class Match(Struct, frozen=True):
         protocol: the protocol the path belongs to; empty if the path does not say.
         methods: the methods it may be called with.
         model: the model name in the path, decoded.
-        verb: what follows the colon in a Gemini path.
+        verb: the method of the protocol's own that the path names behind the model.
     """
 
     operation: Operation
@@ -61,7 +59,7 @@ def match(raw_path: str) -> Match:
         groups = found.groupdict()
         return Match(
             operation,
-            protocol or _BASES.get(groups.get("base") or "", ""),
+            protocol or _OF_BASE.get(groups.get("base") or "", ""),
             methods,
             unquote(groups.get("model") or ""),
             groups.get("verb") or "",
@@ -71,9 +69,10 @@ def match(raw_path: str) -> Match:
 
 def _guess(raw_path: str) -> str:
     """Return the protocol that somebody who called an unknown path probably speaks."""
-    for base, protocol in _BASES.items():
-        if raw_path.startswith(f"{base}/"):
-            return protocol
-    if "/messages" in raw_path:
-        return "anthropic"
-    return "gemini" if raw_path.startswith(("/v1beta", "/v1alpha")) else ""
+    for protocol in PROTOCOLS.values():
+        if raw_path.startswith(f"{protocol.base}/"):
+            return protocol.name
+    for protocol in PROTOCOLS.values():
+        if any(hint in raw_path for hint in protocol.hints):
+            return protocol.name
+    return ""

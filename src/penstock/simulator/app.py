@@ -21,11 +21,10 @@ from msgspec.structs import replace
 from penstock.core.answer import fold
 from penstock.core.errors import ClientFault, ErrorInfo
 from penstock.core.events import Sealed
-from penstock.protocols.base import Inbound, PathTarget, Reply, WireProtocol
-from penstock.protocols.registry import PROTOCOLS
+from penstock.protocols.base import Inbound, ListedModel, PathTarget, Reply, WireProtocol
+from penstock.protocols.registry import PROTOCOLS, spoken_by
 from penstock.simulator import seals
 from penstock.simulator.calls import Call, CallLog
-from penstock.simulator.listing import gemini_model_list, model_list
 from penstock.simulator.performance import Performance, call_headers, send_stream, send_whole
 from penstock.simulator.scripts import MODELS, Cue, Model, SealPlace, perform
 from penstock.simulator.settings import HEADER, Settings, parse_settings, split_model
@@ -62,9 +61,10 @@ class Simulator:
 
     async def models(self, request: web.Request) -> web.Response:
         """List the models."""
-        if request.match_info["version"] != "v1":
-            return _json(gemini_model_list())
-        return _json(model_list({name.lower(): value for name, value in request.headers.items()}))
+        of_one = request.match_info["version"] != "v1"  # only one protocol has other versions
+        protocol = PROTOCOLS["gemini"] if of_one else spoken_by(request.headers, request.query)
+        models = [ListedModel(model.name, "simulator", model.description) for model in MODELS.values()]
+        return _json(protocol.write_models(models))
 
     async def calls(self, request: web.Request) -> web.Response:
         """Show the log of calls; forget it first if the method is DELETE."""

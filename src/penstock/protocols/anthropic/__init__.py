@@ -8,6 +8,7 @@ from penstock.protocols.anthropic.decode import Decoder, read_response, usage_on
 from penstock.protocols.anthropic.encode import Encoder, write_response
 from penstock.protocols.anthropic.errors import read_error, write_error
 from penstock.protocols.anthropic.forward_request import forward_request
+from penstock.protocols.anthropic.listing import write_model, write_models
 from penstock.protocols.anthropic.read_request import open_request, read_request
 from penstock.protocols.anthropic.write_request import write_request
 from penstock.protocols.base import WireProtocol
@@ -25,6 +26,12 @@ PROTOCOL = WireProtocol(
     read_error=read_error,
     write_error=write_error,
     usage_only=usage_only,
+    write_model=write_model,
+    write_models=write_models,
+    base="/anthropic",
+    path="/messages",
     auth="x-api-key",
+    marks=("anthropic-version",),
+    hints=("/messages",),
     response_headers=("anthropic-ratelimit-",),
 )

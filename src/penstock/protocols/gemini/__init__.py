@@ -5,6 +5,7 @@ from penstock.protocols.gemini.decode import Decoder, read_response, usage_only
 from penstock.protocols.gemini.encode import Encoder, write_response
 from penstock.protocols.gemini.errors import read_error, write_error
 from penstock.protocols.gemini.forward_request import forward_request
+from penstock.protocols.gemini.listing import write_model, write_models
 from penstock.protocols.gemini.read_request import open_request, read_request
 from penstock.protocols.gemini.write_request import write_request
 
@@ -21,5 +22,12 @@ PROTOCOL = WireProtocol(
     read_error=read_error,
     write_error=write_error,
     usage_only=usage_only,
+    write_model=write_model,
+    write_models=write_models,
+    base="/gemini",
+    # All up to the last colon is the model: it may hold slashes and colons, raw or encoded (pitfall 28).
+    path=r"/models/(?P<model>.+)(?::|%3[Aa])(?P<verb>[A-Za-z]+)",
     auth="x-goog-api-key",
+    marks=("x-goog-api-key", "x-goog-api-client", "?key"),
+    hints=("/v1beta", "/v1alpha"),
 )

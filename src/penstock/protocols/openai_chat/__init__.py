@@ -8,6 +8,7 @@ from penstock.protocols.openai_chat.decode import Decoder, read_response, usage_
 from penstock.protocols.openai_chat.encode import Encoder, write_response
 from penstock.protocols.openai_chat.errors import read_error, write_error
 from penstock.protocols.openai_chat.forward_request import forward_request
+from penstock.protocols.openai_chat.listing import write_model, write_models
 from penstock.protocols.openai_chat.read_request import open_request, read_request
 from penstock.protocols.openai_chat.write_request import write_request
 
@@ -26,6 +27,10 @@ PROTOCOL = WireProtocol(
     read_error=read_error,
     write_error=write_error,
     usage_only=usage_only,
+    write_model=write_model,
+    write_models=write_models,
+    base="/openai",
+    path="/chat/completions",
     auth="bearer",
     response_headers=("x-ratelimit-",),
 )

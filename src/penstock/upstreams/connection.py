@@ -15,13 +15,14 @@ from typing import cast
 
 import httptools
 
+MAX_CROSSING = 1.0
+"""Seconds after a request in which its end still can be that of an unused connection, not of a provider at work."""
+
 MAX_HEAD = 64 * 1024
 """Bytes of status line and headers."""
 
 HIGH_WATER = 256 * 1024
 """Bytes of body that wait to be read, before the provider is kept from sending more (promise 4.7)."""
-
-LOW_WATER = 64 * 1024
 
 _CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
@@ -44,8 +45,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body_size", "_clock", "_decoder", "_ends_with_connection", "_error", "_head_size", "_headers_done", "_keep",
-        "_loop", "_over", "_parser", "_patience", "_paused", "_pieces", "_resting_since", "_transport", "_waiter",
-        "_waiting_since", "headers", "status",
+        "_loop", "_over", "_parser", "_patience", "_paused", "_pieces", "_resting_since", "_sent_at", "_transport",
+        "_waiter", "_waiting_since", "headers", "status",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,7 +59,8 @@ class Connection(asyncio.Protocol):
         self._clock: asyncio.TimerHandle | None = None
         self._patience = 0.0
         self._waiting_since = 0.0  # 0: nobody waits
-        self._resting_since = 0.0
+        self._resting_since = 0.0  # 0: it is new
+        self._sent_at = 0.0
         self._reset()
 
     # ---- for the transport -------------------------------------------------------------------------------------------
@@ -74,12 +76,19 @@ class Connection(asyncio.Protocol):
         written = self._transport is not None and self._transport.get_write_buffer_size() == 0
         return self._keep and written and not self._pieces and self.usable
 
+    @property
+    def crossed(self) -> bool:
+        """Whether the provider closed it as an unused one at the moment the request was sent: nobody read that."""
+        soon = self._loop.time() - self._sent_at < MAX_CROSSING
+        return soon and isinstance(self._error, ClosedError) and self._resting_since > 0 and self._head_size == 0
+
     def send(self, request: bytes, patience: float) -> None:
         """Send a request. A wait for the response of more than `patience` seconds is a TimeoutError."""
         self._reset()
         self._over = False
         self._patience = patience
-        self._clock = self._loop.call_later(patience, self._look_at_clock)
+        self._sent_at = self._loop.time()
+        self._clock = self._loop.call_at(self._sent_at + patience, self._look_at_clock)
         if self._transport is not None:
             self._transport.write(request)
 
@@ -106,7 +115,9 @@ class Connection(asyncio.Protocol):
         """
         while True:
             if self._pieces:
-                return self._take()
+                if data := self._take():
+                    return data
+                continue
             if self._over:
                 return b""
             if self._error is not None:
@@ -123,8 +134,10 @@ class Connection(asyncio.Protocol):
         return self._loop.time() - self._resting_since
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once. Whoever reads the response learns that it is not complete."""
         self._stop_clock()
+        if not self._over and self._error is None:
+            self._error = ClosedError()
         if self._transport is not None:
             self._transport.abort()
 
@@ -156,14 +169,21 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end: that of the body, if nothing else was to say where it ends."""
-        if self._ends_with_connection and self._headers_done and exc is None:
-            self._over = True
-            self._wake()
-        elif not self._over:
-            self._fail(ClosedError())
+        if not self._over and self._error is None:
+            if self._ends_with_connection and self._headers_done and exc is None:
+                self._over = True
+            else:
+                self._error = ClosedError()
         self._keep = False
+        self._stop_clock()
+        self._wake()
 
     # ---- from the parser ---------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Refuse a response that nobody asked for, behind the one that somebody did."""
+        if self._headers_done:
+            raise BadResponseError("more than one response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header. Trailers come here, too, and are nobody's concern."""
@@ -189,16 +209,9 @@ class Connection(asyncio.Protocol):
             raise self._error
 
     def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body, decoded."""
-        if self._decoder is not None:
-            try:
-                body = self._decoder.decompress(body)
-            except zlib.error:
-                self._error = BadResponseError("damaged compression")
-                raise self._error from None
-        if body:
-            self._pieces.append(body)
-            self._body_size += len(body)
+        """Keep a piece of the body."""
+        self._pieces.append(body)
+        self._body_size += len(body)
 
     def on_message_complete(self) -> None:
         """Note the end of the response."""
@@ -226,10 +239,27 @@ class Connection(asyncio.Protocol):
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
         self._body_size = 0
-        if self._paused and self._transport is not None:
+        if self._decoder is not None:
+            data = self._decode(self._decoder, data)
+        if self._paused and not self._pieces and self._transport is not None:
             self._paused = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
         return data
+
+    def _decode(self, decoder: "zlib._Decompress", data: bytes) -> bytes:  # pyright: ignore[reportPrivateUsage]
+        """Return as much of a compressed piece as may be held, and put back the rest: a few bytes can be gigabytes."""
+        if decoder.eof:
+            return b""  # zlib would keep what stands behind the end
+        try:
+            decoded = decoder.decompress(data, HIGH_WATER)
+        except zlib.error:
+            self._fail(BadResponseError("damaged compression"))
+            raise BadResponseError("damaged compression") from None
+        if decoder.unconsumed_tail or len(decoded) == HIGH_WATER:
+            self._pieces = [decoder.unconsumed_tail]
+            self._body_size = len(decoder.unconsumed_tail)
+        return decoded
 
     async def _wait(self) -> None:
         self._waiting_since = self._loop.time()

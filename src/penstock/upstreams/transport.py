@@ -9,6 +9,7 @@ address, a credential or the words of a library.
 """
 
 import asyncio
+import contextlib
 import functools
 import socket
 import ssl
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
 from msgspec import Struct
 
-from penstock.core.errors import ErrorInfo, ErrorKind, UpstreamFault
+from penstock.core.errors import ErrorInfo, ErrorKind, UpstreamFault, bad_request
 from penstock.protocols.base import Outbound
 from penstock.upstreams.auth import credential_headers
 from penstock.upstreams.catalog import Provider
@@ -65,6 +66,10 @@ class _Door(Struct, frozen=True):
     lines: bytes
 
 
+class _CrossedError(Exception):
+    """The provider closed a connection that had rested while the request was on its way; it may be sent again."""
+
+
 class Transport:
     """The connections of one process. They belong to the loop that first calls `open`."""
 
@@ -79,24 +84,22 @@ class Transport:
         """Send a request and return the response as soon as its status and headers are there.
 
         Raises:
+            ClientFault: a header that the client gave for the provider cannot be sent.
             UpstreamFault: there is no response; `code` is `connect_failed`, `connect_timeout`, `disconnected`,
                 `idle_timeout` or `bad_response`.
         """
         door = self._door(provider)
-        connection = self._rested(door.address)
-        if connection is None:
-            connection = await self._connect(door.address, provider.name)
-        self._busy.add(connection)
-        try:
-            connection.send(_request(door, outbound), self._idle_timeout)
-            await connection.head()
-        except Exception as error:
-            self._leave(connection)
-            raise _opening_fault(provider.name, error) from None
-        except asyncio.CancelledError:
-            self._leave(connection)
-            raise
-        return UpstreamResponse(provider.name, connection, functools.partial(self._take_back, door.address, connection))
+        request = _request(door, outbound)
+        rested = self._rested(door.address)
+        if rested is not None:
+            with contextlib.suppress(_CrossedError):
+                return await self._ask(door, rested, request)
+        return await self._ask(door, await self._connect(door.address, provider.name), request)
+
+    def cut(self) -> None:
+        """Break off all responses that are still being read."""
+        for connection in tuple(self._busy):
+            connection.abort()
 
     async def close(self) -> None:
         """Close all connections. May be called more than once."""
@@ -105,6 +108,22 @@ class Transport:
         self._busy.clear()
         self._idle.clear()
         await asyncio.sleep(0)  # the loop closes sockets in its next turn
+
+    async def _ask(self, door: _Door, connection: Connection, request: bytes) -> "UpstreamResponse":
+        self._busy.add(connection)
+        try:
+            connection.send(request, self._idle_timeout)
+            await connection.head()
+        except Exception as error:
+            self._leave(connection)
+            if connection.crossed:
+                raise _CrossedError from None
+            raise _opening_fault(door.provider.name, error) from None
+        except asyncio.CancelledError:
+            self._leave(connection)
+            raise
+        give_back = functools.partial(self._take_back, door.address, connection)
+        return UpstreamResponse(door.provider.name, connection, give_back)
 
     def _door(self, provider: Provider) -> _Door:
         door = self._doors.get(provider.name)
@@ -266,9 +285,16 @@ def _make_door(provider: Provider) -> _Door:
 
 
 def _request(door: _Door, outbound: Outbound) -> bytes:
-    path = (door.path + outbound.path).encode("ascii")
+    """Return the bytes of a request.
+
+    Raises:
+        ClientFault: a header of it, which came from the client, would break out of its line.
+    """
+    for name, value in outbound.headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise bad_request(f"The header {name} may hold only visible ASCII characters.")
     return b"POST %b HTTP/1.1\r\n%b%bcontent-length: %d\r\n\r\n%b" % (
-        path,
+        (door.path + outbound.path).encode("ascii"),
         door.lines,
         _lines(outbound.headers),
         len(outbound.body),
@@ -277,15 +303,8 @@ def _request(door: _Door, outbound: Outbound) -> bytes:
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:
-    """Return headers as the lines of a head.
-
-    Raises:
-        ValueError: a value would break out of its line.
-    """
-    for value in headers.values():
-        if not value.isprintable():
-            raise ValueError("a header value holds control characters")
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
+    """Return headers as the lines of a head. Their values have been checked to be printable ASCII."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("ascii")
 
 
 def _connecting_fault(provider: str, error: OSError) -> UpstreamFault:
@@ -302,7 +321,7 @@ def _opening_fault(provider: str, error: Exception) -> UpstreamFault:
     match error:
         case TimeoutError():
             return _fault("timeout", "{} did not answer in time", provider, "idle_timeout")
-        case BadResponseError() | ValueError():
+        case BadResponseError():
             return _fault("upstream_error", "{} did not answer in HTTP", provider, "bad_response")
         case _:
             return _fault("upstream_error", "{} closed the connection before it answered", provider, "disconnected")

@@ -6,6 +6,7 @@ be asked for, listed or not, unless the provider is closed: new models work on t
 
 import difflib
 import functools
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
@@ -18,6 +19,12 @@ from penstock.upstreams.settings import AuthStyle, Relay
 
 MAX_REMEMBERED = 1024
 """Public names whose meaning is remembered; clients can make up any number of them."""
+
+MAX_NAME = 512
+"""Characters of a public name. The longest real ones, paths of a cloud's resources, have a quarter of that."""
+
+# A part of some providers' paths, where these would lead to another resource.
+_DOTS = re.compile(r"(?:^|/)\.\.?(?:/|$)")
 
 
 class Provider(Struct, frozen=True):
@@ -118,6 +125,11 @@ class Catalog:
         Raises:
             ClientFault: no provider serves it; the message says what comes nearest, or how to set the provider up.
         """
+        if len(model) > MAX_NAME or not model.isprintable() or _DOTS.search(model):
+            raise _not_found(
+                f"This cannot be the name of a model: one has up to {MAX_NAME} printable characters, and no part that "
+                "is only dots."
+            )
         name, slash, upstream_model = self.aliases.get(model, model).partition("/")
         provider = self.providers.get(name)
         if provider is None and slash and name in self.disabled:

@@ -71,6 +71,7 @@ def checked_base_url(url: str, path: str) -> str:
     """
     try:
         parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # what the resolver will make of it
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         parts, usable = SplitResult("", "", "", "", ""), False
@@ -79,6 +80,8 @@ def checked_base_url(url: str, path: str) -> str:
         raise ConfigError(f'{path}: "{_shown(url)}" is not an http:// or https:// address{hint}')
     if parts.username is not None or parts.password is not None:
         raise ConfigError(f"{path}: an address must not hold a user name or password; use api_key or headers")
+    if not re.fullmatch("[!-~]+", url):
+        raise ConfigError(f"{path}: an address may hold only visible ASCII characters; encode others")
     if parts.query or parts.fragment:
         raise ConfigError(f'{path}: a base URL ends with its path; remove what follows "?" or "#"')
     return url.rstrip("/")

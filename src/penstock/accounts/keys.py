@@ -96,6 +96,8 @@ def id_of(key: Secret) -> str:
 
 def well_formed(text: str) -> bool:
     """Whether `text` has the form of a generated key and its checksum is right."""
+    if not text.isascii():
+        return False
     body = text[len(PREFIX) : -CHECKSUM_LENGTH]
     return text.startswith(PREFIX) and len(body) == ID_LENGTH + SECRET_LENGTH and text.endswith(_checksum(body))
 

@@ -44,9 +44,13 @@ class KeyFile:
         """Return the pepper; made of `random_bytes` at the first call ever.
 
         Raises:
-            ConfigError: the file is damaged, or cannot be read or written.
+            ConfigError: the file is damaged, is missing although there are keys, or cannot be read or written.
         """
         stored = self._read(self._pepper)
+        if stored is None and self.load():
+            raise ConfigError(
+                f"{self._pepper}: missing; restore it, or remove {self._keys.name} to begin with new keys"
+            )
         if stored is None:
             self._write(self._pepper, random_bytes(PEPPER_SIZE), _unless_there)
             stored = self._read(self._pepper) or b""

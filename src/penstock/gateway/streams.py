@@ -7,6 +7,7 @@ cut, so that no SDK can mistake the break for an end.
 
 import asyncio
 import time
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -26,6 +27,12 @@ from penstock.wire.framing import FrameReader
 MAX_WHOLE_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that is not streamed."""
 
+MAX_DROPPED = 1024
+"""Characters of the header that names what was dropped."""
+
+_PLAIN = "!#$&'()*+./:;<=>?@[]^`{|}"
+"""What stands in that header as it is, besides letters, digits, `_`, `-` and `~`."""
+
 _log = structlog.get_logger("penstock.gateway")
 
 
@@ -37,6 +44,10 @@ class Gateway:
         self._transport = transport
         self._log = CallLog()
         self._learned: dict[str, frozenset[str]] = {}
+
+    def cut(self) -> None:
+        """Break off all answers: each client is told in its own protocol."""
+        self._transport.cut()
 
     async def close(self) -> None:
         """Close all connections to providers, and write what is still to be logged."""
@@ -55,16 +66,12 @@ class Gateway:
         try:
             body = await response.read_all(MAX_WHOLE_ANSWER)
             written = self._whole(call, attempt, response, record, body)
-            self._settle(call, attempt, record, "completed")
-        except Fault as fault:
-            record.error = fault.info
-            self._settle(call, attempt, record, "failed")
+        except BaseException as error:
+            response.abort()
+            self._settle(call, attempt, record, error)
             raise
-        except asyncio.CancelledError:
-            self._settle(call, attempt, record, "client_gone")
-            raise
-        finally:
-            await response.close()
+        self._settle(call, attempt, record)
+        await response.close()
         return WholeAnswer(written, _headers(call, attempt, response))
 
     async def stream(self, call: Call, client: Client) -> None:
@@ -76,21 +83,19 @@ class Gateway:
         """
         record = Record()
         attempt, response = await self._open(call, record)
-        end = "client_gone"
         try:
             await _relay(call, attempt, response, record, client)
-            end = "failed" if record.error else "completed"
-        except UpstreamFault:
-            end = "failed"
+        except BaseException as error:
+            response.abort()
+            self._settle(call, attempt, record, error)
+            if isinstance(error, ConnectionError):
+                return  # the client went away, and its provider was told by the abort
             raise
-        except ConnectionError:
-            pass  # the client went away; its provider is told by closing the response
-        finally:
-            self._settle(call, attempt, record, end)
-            if end == "completed":
-                await response.close()
-            else:
-                response.abort()
+        self._settle(call, attempt, record)
+        if record.error is None:
+            await response.close()
+        else:
+            response.abort()
 
     async def _open(self, call: Call, record: Record) -> tuple[Attempt, UpstreamResponse]:
         """Send the call to its provider; return once the provider has answered with success."""
@@ -107,15 +112,19 @@ class Gateway:
                 response.abort()
         except UpstreamFault as failed:
             fault = failed
+        except BaseException as error:
+            self._settle(call, attempt, record, error)
+            raise
         if NO_STREAM_OPTIONS not in learned and refuses_usage_option(fault.info):
             self._learned[route.provider.name] = learned | {NO_STREAM_OPTIONS}
             return await self._open(call, record)
-        record.error = fault.info
-        self._settle(call, attempt, record, "failed")
+        self._settle(call, attempt, record, fault)
         raise fault
 
-    def _settle(self, call: Call, attempt: Attempt, record: Record, end: str) -> None:
-        """Note what a call came to, once, whatever it was."""
+    def _settle(self, call: Call, attempt: Attempt, record: Record, error: BaseException | None = None) -> None:
+        """Note what a call came to, once, whatever it was; `error` is what ended it early."""
+        if isinstance(error, Fault):
+            record.error = error.info
         usage = record.usage_or_estimate(attempt.input_tokens)
         self._log.note(
             {
@@ -125,7 +134,7 @@ class Gateway:
                 "provider": attempt.provider.name,
                 "protocols": f"{call.protocol.name}>{attempt.protocol.name}",
                 "stream": call.inbound.stream,
-                "end": end,
+                "end": _end(record, error),
                 "error": record.error.kind if record.error else None,
                 "input_tokens": usage.input,
                 "output_tokens": usage.output,
@@ -153,6 +162,15 @@ class Gateway:
             for event in events
         ]
         return call.protocol.write_response(fold(renamed), call.reply(attempt.input_tokens))
+
+
+def _end(record: Record, error: BaseException | None) -> str:
+    """Return in a word how a call ended."""
+    if record.error is not None:
+        return "failed"
+    if error is None:
+        return "completed"
+    return "client_gone" if isinstance(error, asyncio.CancelledError | ConnectionError) else "defect"
 
 
 def _read_events(call: Call, attempt: Attempt, response: UpstreamResponse, body: bytes) -> list[Event]:
@@ -226,5 +244,7 @@ def _headers(call: Call, attempt: Attempt, response: UpstreamResponse) -> dict[s
     if attempt.protocol is call.protocol and (prefixes := call.protocol.response_headers):
         headers.update((name, value) for name, value in response.headers.items() if name.startswith(prefixes))
     if attempt.outbound.dropped:
-        headers["x-penstock-dropped"] = ", ".join(attempt.outbound.dropped)
+        # Names of fields are the client's own text: they may hold line ends, and be as long as a body.
+        dropped = ", ".join(quote(name, safe=_PLAIN) for name in attempt.outbound.dropped)
+        headers["x-penstock-dropped"] = dropped if len(dropped) <= MAX_DROPPED else f"{dropped[:MAX_DROPPED]} ..."
     return headers

@@ -1,13 +1,16 @@
 """The composition root: the only place where the parts of the gateway are put together."""
 
 import asyncio
+import contextlib
 import ipaddress
+import logging
 import secrets
 import time
 from collections.abc import Mapping
 
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 
 from penstock.accounts.keys import Keyring, first_key
@@ -16,7 +19,6 @@ from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.gateway.streams import Gateway
 from penstock.server.endpoints import Endpoints
-from penstock.simulator.server import RunningSimulator
 from penstock.simulator.server import start as start_simulator
 from penstock.simulator.settings import Settings
 from penstock.store.keyfile import KeyFile
@@ -32,6 +34,9 @@ KEEPALIVE = 75.0
 SHUTDOWN_TIMEOUT = 10.0
 """Seconds that running answers have to end when the service stops."""
 
+CUT_TIMEOUT = 1.0
+"""Seconds that clients then have to take the error event that ends those which did not."""
+
 DEMO_PACE = Settings(ttft=0.15, gap=0.02)
 """How fast the demo models speak unless a request says otherwise: about as fast as a small model."""
 
@@ -39,7 +44,9 @@ DEMO_PACE = Settings(ttft=0.15, gap=0.02)
 class Service:
     """A running gateway. `address` is what clients are given; `catalog` is what it serves."""
 
-    def __init__(self, address: str, catalog: Catalog, endpoints: Endpoints, closing: "_Closing") -> None:
+    def __init__(
+        self, address: str, catalog: Catalog, endpoints: Endpoints, closing: contextlib.AsyncExitStack
+    ) -> None:
         self.address = address
         self.catalog = catalog
         self._endpoints = endpoints
@@ -48,24 +55,7 @@ class Service:
     async def close(self) -> None:
         """Stop: take no new work, let running answers end for a while, then cut them."""
         self._endpoints.ready = False
-        await self._closing.run()
-
-
-class _Closing:
-    """What has been started, to be closed in the opposite order."""
-
-    def __init__(self) -> None:
-        self.runner: web.ServerRunner | None = None
-        self.gateway: Gateway | None = None
-        self.simulator: RunningSimulator | None = None
-
-    async def run(self) -> None:
-        if self.runner is not None:
-            await self.runner.cleanup()
-        if self.gateway is not None:
-            await self.gateway.close()
-        if self.simulator is not None:
-            await self.simulator.close()
+        await self._closing.aclose()
 
 
 async def start(config: Config, environ: Mapping[str, str], keyring: Keyring) -> Service:
@@ -75,26 +65,47 @@ async def start(config: Config, environ: Mapping[str, str], keyring: Keyring) ->
         ConfigError: something in the configuration cannot be used.
         OSError: the address cannot be listened on.
     """
-    closing = _Closing()
-    try:
-        closing.simulator = await start_simulator(defaults=DEMO_PACE)
-        catalog = config.catalog(environ, f"http://127.0.0.1:{closing.simulator.port}")
-        closing.gateway = Gateway(catalog, Transport())
-        endpoints = Endpoints(closing.gateway, catalog, keyring)
-        closing.runner = web.ServerRunner(_server(endpoints), shutdown_timeout=SHUTDOWN_TIMEOUT)
-        await closing.runner.setup()
-        site = web.TCPSite(closing.runner, config.server.host, config.server.port, backlog=4096, reuse_address=True)
+    async with contextlib.AsyncExitStack() as started:
+        simulator = await start_simulator(defaults=DEMO_PACE)
+        started.push_async_callback(simulator.close)
+        catalog = config.catalog(environ, f"http://127.0.0.1:{simulator.port}")
+        gateway = Gateway(catalog, Transport())
+        started.push_async_callback(gateway.close)
+        endpoints = Endpoints(gateway, catalog, keyring)
+        # What ends after half of that time is up to `_stop`.
+        runner = web.ServerRunner(_server(endpoints), shutdown_timeout=2 * SHUTDOWN_TIMEOUT)
+        started.push_async_callback(_stop, runner, gateway)
+        await runner.setup()
+        site = web.TCPSite(runner, config.server.host, config.server.port, backlog=4096, reuse_address=True)
         await site.start()
-    except BaseException:
-        await closing.run()
-        raise
-    host, port = closing.runner.addresses[0][:2]
-    return Service(f"http://{_written(host)}:{port}", catalog, endpoints, closing)
+        host, port = runner.addresses[0][:2]
+        return Service(f"http://{_written(host)}:{port}", catalog, endpoints, started.pop_all())
+
+
+async def _stop(runner: web.ServerRunner, gateway: Gateway) -> None:
+    """Stop listening; let running answers end, then break them, then leave those who do not even read that."""
+    loop = asyncio.get_running_loop()
+    timers = (
+        loop.call_later(SHUTDOWN_TIMEOUT, gateway.cut),
+        loop.call_later(SHUTDOWN_TIMEOUT + CUT_TIMEOUT, _leave_clients, runner),
+    )
+    try:
+        await runner.cleanup()
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+def _leave_clients(runner: web.ServerRunner) -> None:
+    for connection in runner.server.connections if runner.server else ():
+        if connection.transport is not None:
+            connection.transport.abort()
 
 
 def _server(endpoints: Endpoints) -> web.Server:
     """Return the HTTP server. There is one handler and no router: `server/paths.py` knows what a path means."""
     loop = asyncio.get_running_loop()
+    logging.getLogger("aiohttp.server").addFilter(_without_requests)
 
     def request(
         message: RawRequestMessage,
@@ -113,6 +124,11 @@ def _server(endpoints: Endpoints) -> web.Server:
         keepalive_timeout=KEEPALIVE,
         auto_decompress=False,  # encoded bodies are refused
     )
+
+
+def _without_requests(record: logging.LogRecord) -> bool:
+    """Whether a log record of the HTTP server may be written: errors of its parser quote what was sent, key and all."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def open_keyring(config: Config, file: KeyFile) -> tuple[Keyring, Secret | None]:

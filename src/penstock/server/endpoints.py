@@ -8,7 +8,7 @@ import secrets
 import time
 
 import structlog
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from penstock import __version__
 from penstock.accounts.credentials import extract
@@ -135,8 +135,8 @@ async def _body(request: web.BaseRequest) -> bytes:
     headers = request.headers
     if headers.get("Content-Encoding", "identity") != "identity":
         raise ClientFault(ErrorInfo("unsupported_media", "Send the body without Content-Encoding."))
-    if "Expect" in headers and headers["Expect"].lower() == "100-continue" and request.version >= HttpVersion11:
-        # curl asks before it sends more than a megabyte, and otherwise waits for a second (RFC 9110, section 10.1.1).
+    if "Expect" in headers and headers["Expect"].lower() == "100-continue" and request.version >= (1, 1):
+        # curl asks before it sends more than a megabyte, and otherwise waits for a second (RFC 9110, "Expect").
         if (request.content_length or 0) > request.client_max_size:
             raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length or 0)
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -72,12 +72,8 @@ def main(
 @app.command()
 def serve(
     config: ConfigOption = None,
-    host: Annotated[
-        str | None, typer.Option(help="Where to listen; wins over the file.", show_default="127.0.0.1")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="0 takes any free port.", show_default="8080")
-    ] = None,
+    host: HostOption = None,
+    port: PortOption = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Run the gateway.

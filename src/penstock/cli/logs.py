@@ -23,7 +23,7 @@ def configure_logs(level: str) -> None:
     render: Any = structlog.processors.JSONRenderer(serializer=_encode)
     factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
     if sys.stderr.isatty():
-        render, factory = structlog.dev.ConsoleRenderer(), structlog.WriteLoggerFactory(sys.stderr)
+        render, factory = _for_people(), structlog.WriteLoggerFactory(sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -36,6 +36,14 @@ def configure_logs(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+
+
+def _for_people() -> structlog.dev.ConsoleRenderer:
+    # Texts are quoted, for a terminal obeys what a client puts into them; tracebacks are plain, for the others show
+    # the values of variables, among which are keys.
+    return structlog.dev.ConsoleRenderer(
+        repr_native_str=True, exception_formatter=structlog.dev.plain_traceback, colors=True
+    )
 
 
 def _encode(entry: dict[str, Any], **_: Any) -> bytes:

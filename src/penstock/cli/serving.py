@@ -99,6 +99,8 @@ async def _stopped() -> None:
         with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends the loop instead
             loop.add_signal_handler(number, stop.set)
     await stop.wait()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)  # a second one ends the process at once
 
 
 def _announce(console: Console, service: Service, config: Config, first: Secret | None) -> None:

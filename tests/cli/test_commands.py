@@ -1,0 +1,202 @@
+"""The command line as a user meets it: real processes, what they print, and how they end."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from penstock import __version__
+
+KEY = re.compile(r"pen_[0-9A-Za-z]{46}")
+
+
+def environment(directory: Path) -> dict[str, str]:
+    keep = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_HOST", "_BASE_URL"))}
+    return keep | {"PENSTOCK_DATA_DIR": str(directory), "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+
+
+def penstock(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "penstock", *arguments],
+        env=environment(directory),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Running:
+    """A command that goes on, and what it has printed up to the line with `until`."""
+
+    def __init__(self, process: subprocess.Popen[str], until: str) -> None:
+        self.process = process
+        self.printed = ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.printed += line
+            if until in line:
+                break
+
+    @property
+    def address(self) -> str:
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.printed)
+        assert found is not None, self.printed
+        return found.group()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=20)
+
+
+@contextmanager
+def running(directory: Path, *arguments: str, until: str) -> Iterator[Running]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "penstock", *arguments],
+        env=environment(directory),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield Running(process, until)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def complaint(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line that a command failed with."""
+    assert result.returncode == 2
+    assert result.stderr.startswith("penstock: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stdout + result.stderr
+    return result.stderr
+
+
+def test_the_first_run_shows_a_key_once_and_keeps_only_its_hash(tmp_path: Path) -> None:
+    with running(tmp_path, "serve", "--port", "0", until="curl") as first:
+        shown = KEY.search(first.printed)
+        assert shown is not None
+        assert first.printed.count(shown.group()) == 2  # by itself, and in the line to paste
+        assert "OpenAI SDK" in first.printed
+        assert "demo" in first.printed
+        ask = urllib.request.Request(f"{first.address}/v1/models", headers={"x-api-key": shown.group()})
+        with urllib.request.urlopen(ask, timeout=10) as response:
+            assert "demo/poet" in {model["id"] for model in json.load(response)["data"]}
+        assert first.stop() == 0
+    for path in tmp_path.iterdir():
+        assert shown.group().encode() not in path.read_bytes()
+        assert path.stat().st_mode & 0o077 == 0
+    with running(tmp_path, "serve", "--port", "0", until="curl") as second:
+        assert KEY.search(second.printed) is None
+        ask = urllib.request.Request(f"{second.address}/v1/models", headers={"x-api-key": shown.group()})
+        with urllib.request.urlopen(ask, timeout=10) as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_gateway_without_an_error(tmp_path: Path, number: signal.Signals) -> None:
+    with running(tmp_path, "serve", "--port", "0", until="curl") as gateway:
+        began = time.monotonic()
+        assert gateway.stop(number) == 0
+        assert time.monotonic() - began < 5
+
+
+def test_the_pasted_curl_line_streams_a_poem(tmp_path: Path) -> None:
+    with running(tmp_path, "serve", "--port", "0", until="curl") as gateway:
+        line = next(line for line in gateway.printed.splitlines() if "curl" in line)
+        body = re.search(r"-d '(.*)'", line)
+        key = KEY.search(line)
+        assert body is not None
+        assert key is not None
+        ask = urllib.request.Request(
+            f"{gateway.address}/v1/chat/completions",
+            data=body.group(1).replace("demo/poet", "demo/poet@gap=0,ttft=0").encode(),
+            headers={"Authorization": f"Bearer {key.group()}"},
+        )
+        with urllib.request.urlopen(ask, timeout=10) as response:
+            assert response.read().endswith(b"data: [DONE]\n\n")
+
+
+def test_the_demo_shows_three_protocols_and_ends_by_itself(tmp_path: Path) -> None:
+    result = penstock(tmp_path, "demo")
+    assert result.returncode == 0, result.stderr
+    for title in ("OpenAI Chat Completions", "Anthropic Messages", "Gemini"):
+        assert title in result.stdout
+    assert len(re.findall(r"first token \d+ ms · \d+ tokens/s · \d+ tokens in, \d+ out", result.stdout)) == 3
+    assert "penstock serve" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_simulator_runs_alone_and_takes_settings(tmp_path: Path) -> None:
+    with running(tmp_path, "simulate", "--port", "0", "--set", "length=3", until="Models") as simulator:
+        ask = urllib.request.Request(
+            f"{simulator.address}/v1/chat/completions",
+            data=b'{"model":"poet","messages":[{"role":"user","content":"hi"}]}',
+        )
+        with urllib.request.urlopen(ask, timeout=10) as response:
+            assert json.load(response)["usage"]["completion_tokens"] == 3
+
+
+def test_without_a_key_it_does_not_listen_where_others_can_reach_it(tmp_path: Path) -> None:
+    said = complaint(penstock(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0"))
+    assert "no key is configured" in said
+    assert "[[keys]]" in said
+
+
+def test_with_a_key_it_listens_there(tmp_path: Path) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text('[server]\nhost = "0.0.0.0"\nport = 0\n[[keys]]\nname = "a"\nkey = "long-enough-key"\n')
+    with running(tmp_path / "data", "serve", "--config", str(config), until="curl") as gateway:
+        assert "$PENSTOCK_KEY" in gateway.printed
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert str(port) in complaint(penstock(tmp_path, "serve", "--port", str(port)))
+        complaint(penstock(tmp_path, "simulate", "--port", str(port)))
+
+
+def test_a_mistake_in_the_configuration_is_one_line_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text('[providers.opnai]\napi_key = "x"\n')
+    said = complaint(penstock(tmp_path, "serve", "--config", str(config)))
+    assert "penstock.toml: providers.opnai" in said
+    assert 'did you mean "openai"?' in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("serve", "--config", "nowhere.toml"), "nowhere.toml"),
+        (("serve", "--log-level", "loud"), "warning"),
+        (("simulate", "--set", "tempo=3"), "tempo"),
+    ],
+)
+def test_a_wrong_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...], word: str) -> None:
+    assert word in complaint(penstock(tmp_path, *arguments))
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("serve", "--help"), ("demo", "--help"), ("simulate", "--help")])
+def test_help_teaches(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = penstock(tmp_path, *arguments)
+    assert result.returncode == 0
+    assert "Usage" in result.stdout
+
+
+def test_the_version_is_the_packages(tmp_path: Path) -> None:
+    assert penstock(tmp_path, "--version").stdout.strip() == __version__

@@ -126,6 +126,7 @@ class Ask(Struct, frozen=True):
     Attributes:
         model: the public name the client used.
         turns: at least one; system turns stand where the client put them.
+        tool_choice: given only if there are tools, and naming none but them.
         max_output: limit in tokens, reasoning included.
         stop: stop sequences.
         user: an end-user identifier for the provider's abuse detection.

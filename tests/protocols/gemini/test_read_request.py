@@ -280,7 +280,7 @@ def test_what_is_bound_to_a_provider_is_refused(name: str) -> None:
 @pytest.mark.covers("P62")
 def test_hints_and_unknown_fields_are_dropped_by_name() -> None:
     ask = read(HELLO, safety_settings=[], labels={"u_v": "1"}, serviceTier="priority", store=False, novelty=1)
-    assert ask.dropped == ("labels", "novelty", "safetySettings", "serviceTier", "store")
+    assert ask.dropped == ("safetySettings", "labels", "serviceTier", "store", "novelty")
 
 
 def test_hints_on_parts_are_dropped_by_name() -> None:

@@ -78,7 +78,7 @@ def test_system_texts_are_the_system_instruction_wherever_they_stand() -> None:
     body = json.loads(out.body)
     assert body["systemInstruction"] == {"parts": [{"text": "a"}, {"text": "b"}, {"text": "c"}]}
     assert body["contents"] == [{"role": "user", "parts": [{"text": "hi"}, {"text": "and?"}]}]
-    assert out.dropped == ("system_position",)
+    assert out.dropped == ("messages.system",)
 
 
 @pytest.mark.covers("P42")
@@ -388,4 +388,4 @@ def test_thinking_that_says_nothing_is_not_sent() -> None:
 def test_hints_without_a_word_are_dropped_by_name() -> None:
     strict = msgspec.structs.replace(WEATHER, strict=True)
     out = write(tools=(strict,), parallel_tool_calls=False, verbosity="low", user="u", reasoning=ReasoningAsk("none"))
-    assert out.dropped == ("parallel_tool_calls", "reasoning_effort", "strict", "user", "verbosity")
+    assert out.dropped == ("reasoning_effort", "verbosity", "user", "parallel_tool_calls", "strict")

@@ -194,7 +194,7 @@ def test_a_result_without_call_and_a_call_without_result_are_refused_by_their_id
         ("null", "{}"),
         (" ", "{}"),
         (None, "{}"),
-        ('{"a": 1.0}', '{"a": 1.0}'),
+        ('{"a": 1.0}', '{"a":1.0}'),
         ('{"a": tru', r'{"_raw":"{\"a\": tru"}'),
         ("[1]", '{"_raw":"[1]"}'),
         ("[" * 5000, json.dumps({"_raw": "[" * 5000}, separators=(",", ":"))),
@@ -229,6 +229,7 @@ def test_seals_come_out_of_their_envelopes_and_what_is_no_envelope_has_no_origin
         Reasoning("one", sealed),
         Reasoning("", hidden),
         Reasoning("two"),
+        Reasoning(""),
         Text("x"),
     )
 

@@ -263,13 +263,6 @@ def test_tool_choice(choice: ToolChoice, spelled: Any) -> None:
     assert (body["tool_choice"], body["parallel_tool_calls"]) == (spelled, False)
 
 
-@pytest.mark.covers("P53")
-def test_a_tool_choice_without_tools_is_dropped_by_name() -> None:
-    outbound = written(tool_choice=ToolChoice("required"), parallel_tool_calls=False)
-    assert b"tool" not in outbound.body
-    assert outbound.dropped == ("tool_choice",)
-
-
 @pytest.mark.covers("P51")
 def test_names_that_the_protocol_forbids_are_changed_everywhere_and_told() -> None:
     name = "files.read/" + "x" * 70

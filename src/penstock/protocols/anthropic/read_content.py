@@ -58,10 +58,10 @@ def _parts(block: InputBlock, at: str) -> Iterable[Part]:
             return (ToolResult(block.tool_use_id, "", tuple(_result(block, f"{at}.content")), block.is_error is True),)
         case ThinkingBlock():
             sealed = envelope.unwrap(block.signature)
-            return (Reasoning(block.thinking, sealed),) if block.thinking or sealed else ()
+            return (Reasoning(block.thinking, sealed),) if block.thinking or block.signature else ()
         case RedactedThinkingBlock():
             sealed = envelope.unwrap(block.data)
-            return (Reasoning("", sealed),) if sealed else ()
+            return (Reasoning("", sealed),) if block.data else ()
         case TextBlock() | ImageBlock() | DocumentBlock() | SearchResultBlock():
             return _shown(block, at)
 

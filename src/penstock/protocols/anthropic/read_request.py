@@ -11,17 +11,28 @@ import msgspec
 from penstock.core.errors import bad_request
 from penstock.core.request import Ask, OutputFormat, ReasoningAsk, Text, Tool, ToolChoice, Turn
 from penstock.protocols.anthropic.read_content import read_content
-from penstock.protocols.anthropic.wire import Body, Envelope, InputMessage, TextBlock, ThinkingSpec, ToolSpec
+from penstock.protocols.anthropic.wire import (
+    Body,
+    Envelope,
+    InputMessage,
+    OutputConfig,
+    TextBlock,
+    ThinkingSpec,
+    ToolSpec,
+)
 from penstock.protocols.base import Inbound, PathTarget
 from penstock.protocols.conversation import settle
+from penstock.protocols.dropped import Dropped, unread
+from penstock.protocols.tools import settle_choice
 from penstock.wire.payload import client_decoder, parse_object
 
 _envelope = client_decoder(Envelope)
 _body = client_decoder(Body)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-_KNOWN = {*Body.__struct_fields__, "model", "stream"}
 _REFUSED = ("mcp_servers", "thread")
+_READ = {*Body.__struct_fields__, *Envelope.__struct_fields__, *_REFUSED}
+_CONFIG_READ = set(OutputConfig.__struct_fields__)
 _MIN_BUDGET = 1024
 # Members of blocks and tools that are hints. With their quotes and colon they cannot stand inside a string.
 _HINTS = ("cache_control", "citations", "defer_loading", "eager_input_streaming", "input_examples", "allowed_callers")
@@ -50,13 +61,15 @@ def read_request(inbound: Inbound) -> Ask:
     body = _body.decode(inbound.body)
     _require(body, inbound)
     choice = body.tool_choice
+    tools = tuple(_tool(spec, position) for position, spec in enumerate(body.tools or []))
+    dropped = _dropped(body, inbound)
     return Ask(
         model=inbound.model,
         turns=_turns(body),
         stream=inbound.stream,
-        tools=tuple(_tool(spec, position) for position, spec in enumerate(body.tools or [])),
-        tool_choice=_tool_choice(body),
-        parallel_tool_calls=False if choice is not None and choice.disable_parallel_tool_use else None,
+        tools=tools,
+        tool_choice=settle_choice(_tool_choice(body), tools, "tool_choice", dropped),
+        parallel_tool_calls=False if tools and choice is not None and choice.disable_parallel_tool_use else None,
         max_output=body.max_tokens,
         temperature=body.temperature,
         top_p=body.top_p,
@@ -65,7 +78,7 @@ def read_request(inbound: Inbound) -> Ask:
         reasoning=_reasoning(body),
         output_format=_output_format(body),
         user=body.metadata.user_id if body.metadata is not None else None,
-        dropped=_dropped(body, inbound),
+        dropped=dropped.names,
     )
 
 
@@ -153,20 +166,18 @@ def _output_format(body: Body) -> OutputFormat | None:
     return OutputFormat(spec.schema, strict=True) if spec is not None else None
 
 
-def _dropped(body: Body, inbound: Inbound) -> tuple[str, ...]:
+def _dropped(body: Body, inbound: Inbound) -> Dropped:
     """Return the names of the hints that have no place in an Ask."""
-    names = [name for name in inbound.fields if name not in _KNOWN and name not in _REFUSED]
-    names += [name for name in _HINTS if name not in names and f'"{name}":'.encode() in inbound.body]
+    dropped = Dropped()
+    dropped.add(*unread(inbound.fields, _READ))
+    dropped.add(*(name for name in _HINTS if f'"{name}":'.encode() in inbound.body))
     if body.output_config is not None:
-        names += [
-            f"output_config.{name}"
-            for name in _members(inbound.fields["output_config"])
-            if name not in {"effort", "format"}
-        ]
+        config = _members(inbound.fields["output_config"])
+        dropped.add(*(f"output_config.{name}" for name in unread(config, _CONFIG_READ)))
     if body.thinking is not None and body.thinking.type == "between_tools":
-        names.append("thinking.type")
+        dropped.add("thinking.type")
     if body.thinking is not None and body.thinking.display not in {None, "summarized", "omitted"}:
-        names.append("thinking.display")
+        dropped.add("thinking.display")
     if "anthropic-beta" in inbound.headers:
-        names.append("anthropic-beta")
-    return tuple(names)
+        dropped.add("anthropic-beta")
+    return dropped

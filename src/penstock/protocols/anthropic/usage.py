@@ -6,10 +6,8 @@ came before, field by field, and nothing is ever added (pitfalls 93, 96, case T3
 
 from typing import Any
 
-from penstock.core.usage import Usage
+from penstock.core.usage import Usage, latest
 from penstock.protocols.anthropic.wire import CacheCreation, OutputDetails, WireUsage
-
-_ABSURD = 2**53  # who gives more than a float holds exactly counts wrongly
 
 
 class UsageReader:
@@ -30,13 +28,13 @@ class UsageReader:
         """Take what an event says about usage, and return all that is known by now."""
         split = usage.cache_creation or CacheCreation()
         details = usage.output_tokens_details or OutputDetails()
-        self._uncached = _latest(usage.input_tokens, self._uncached)
-        self._cached = _latest(usage.cache_read_input_tokens, self._cached)
-        self._written = _latest(usage.cache_creation_input_tokens, self._written)
-        self._written_5m = _latest(split.ephemeral_5m_input_tokens, self._written_5m)
-        self._written_1h = _latest(split.ephemeral_1h_input_tokens, self._written_1h)
-        self._output = _latest(usage.output_tokens, self._output)
-        self._thinking = _latest(details.thinking_tokens, self._thinking)
+        self._uncached = latest(usage.input_tokens, self._uncached)
+        self._cached = latest(usage.cache_read_input_tokens, self._cached)
+        self._written = latest(usage.cache_creation_input_tokens, self._written)
+        self._written_5m = latest(split.ephemeral_5m_input_tokens, self._written_5m)
+        self._written_1h = latest(split.ephemeral_1h_input_tokens, self._written_1h)
+        self._output = latest(usage.output_tokens, self._output)
+        self._thinking = latest(details.thinking_tokens, self._thinking)
         return Usage(self._uncached, self._cached, *self._cache_writes(), self._output, self._thinking)
 
     def _cache_writes(self) -> tuple[int | None, int | None]:
@@ -68,8 +66,3 @@ def write_usage(usage: Usage, input_estimate: int) -> dict[str, Any]:
     if usage.reasoning is not None:
         counts["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return counts
-
-
-def _latest(later: int | None, earlier: int | None) -> int | None:
-    """Return the later count, if it is given and can be one."""
-    return earlier if later is None or not 0 <= later < _ABSURD else later

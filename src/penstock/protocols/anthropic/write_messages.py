@@ -6,8 +6,9 @@ their calls, no text is empty. A history that begins with the assistant gets a u
 
 import base64
 import re
-from collections.abc import Iterable
 from typing import Any, cast
+
+import msgspec
 
 from penstock.core.errors import ClientFault, bad_request
 from penstock.core.request import (
@@ -22,10 +23,10 @@ from penstock.core.request import (
     Turn,
 )
 from penstock.protocols.anthropic.seals import seal_block
-from penstock.protocols.arguments import arguments_object
 from penstock.protocols.base import Target
 from penstock.protocols.conversation import split_system
-from penstock.protocols.names import ToolNames
+from penstock.protocols.dropped import Dropped
+from penstock.protocols.tools import ToolNames
 
 Message = dict[str, Any]
 Block = dict[str, Any]
@@ -45,34 +46,14 @@ class Names:
         self.ids = ToolNames(_ILLEGAL, _ID_LIMIT)
 
 
-class Notes:
-    """Names of the hints that are dropped on the way, each once."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, None] = {}
-
-    def add(self, name: str) -> None:
-        """Note one."""
-        self._names[name] = None
-
-    def extend(self, names: Iterable[str]) -> None:
-        """Note several."""
-        self._names.update(dict.fromkeys(names))
-
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        """All names, in the order in which they were noted."""
-        return tuple(self._names)
-
-
-def write_messages(ask: Ask, target: Target, notes: Notes, names: Names) -> tuple[list[Block], list[Message]]:
+def write_messages(ask: Ask, target: Target, dropped: Dropped, names: Names) -> tuple[list[Block], list[Message]]:
     """Return the `system` blocks and the messages.
 
     Raises:
         ClientFault: a part cannot be expressed, or nothing is left to answer.
     """
     texts, turns = split_system(ask.turns)
-    writer = _Writer(target, notes, names)
+    writer = _Writer(target, dropped, names)
     for turn in turns:
         writer.add(turn)
     messages = writer.finished()
@@ -96,9 +77,9 @@ def lacks_thinking(messages: list[Message]) -> bool:
 class _Writer:
     """The messages written so far."""
 
-    def __init__(self, target: Target, notes: Notes, names: Names) -> None:
+    def __init__(self, target: Target, dropped: Dropped, names: Names) -> None:
         self._target = target
-        self._notes = notes
+        self._dropped = dropped
         self._names = names
         self._messages: list[Message] = []
         self._late: list[Block] = []  # system text that came between a call and its result
@@ -130,7 +111,7 @@ class _Writer:
 
     def _add_as_user(self, blocks: list[Block]) -> None:
         if blocks:
-            self._notes.add("messages.system")
+            self._dropped.add("messages.system")
             self._append("user", [_text(f"<system>\n{block['text']}\n</system>") for block in blocks])
 
     def _append(self, role: str, blocks: list[Block]) -> None:
@@ -150,13 +131,13 @@ class _Writer:
             case Media():
                 if role == "assistant":
                     raise _inexpressible(f"the model does not take {part.kind}s in its own turns")
-                return _media(part)
+                return self._media(part)
             case ToolCall():
                 return {
                     "type": "tool_use",
                     "id": self._names.ids.legal(part.id),
                     "name": self._names.tools.legal(part.name),
-                    "input": arguments_object(part.arguments),
+                    "input": msgspec.Raw(part.arguments.encode()),
                 }
             case ToolResult():
                 return self._result(part)
@@ -166,7 +147,7 @@ class _Writer:
     def _result(self, result: ToolResult) -> Block:
         block: Block = {"type": "tool_result", "tool_use_id": self._names.ids.legal(result.call_id)}
         content = [
-            _media(part) if isinstance(part, Media) else _text(part.text)
+            self._media(part) if isinstance(part, Media) else _text(part.text)
             for part in result.content
             if isinstance(part, Media) or part.text.strip()
         ]
@@ -176,12 +157,17 @@ class _Writer:
             block["is_error"] = True
         return block
 
+    def _media(self, media: Media) -> Block:
+        if media.detail not in {None, "auto"}:
+            self._dropped.add("detail")
+        return _media(media)
+
     def _thinking(self, part: Reasoning) -> Block | None:
         if part.sealed is not None and part.sealed.origin == self._target.provider:
             block = seal_block(part.sealed, part.text)
             if block is not None:
                 return block
-        self._notes.add("reasoning")
+        self._dropped.add("reasoning")
         return None
 
 

@@ -5,8 +5,9 @@ from typing import Any
 from penstock.core.errors import bad_request
 from penstock.core.request import EFFORT_BUDGETS, Ask, Effort, ReasoningAsk, Tool, budget_of, effort_of
 from penstock.protocols.anthropic.schema import closed
-from penstock.protocols.anthropic.write_messages import Names, Notes, lacks_thinking, write_messages
+from penstock.protocols.anthropic.write_messages import Names, lacks_thinking, write_messages
 from penstock.protocols.base import Outbound, Target
+from penstock.protocols.dropped import Dropped
 from penstock.wire.payload import encode
 
 PATH = "/v1/messages"
@@ -26,8 +27,8 @@ def write_request(ask: Ask, target: Target) -> Outbound:
     Raises:
         ClientFault: the Ask holds what the protocol cannot express.
     """
-    notes, names = Notes(), Names()
-    system, messages = write_messages(ask, target, notes, names)
+    dropped, names = Dropped(), Names()
+    system, messages = write_messages(ask, target, dropped, names)
     body: dict[str, Any] = {"model": target.model, "max_tokens": ask.max_output or target.facts.max_output}
     if system:
         body["system"] = system
@@ -38,15 +39,15 @@ def write_request(ask: Ask, target: Target) -> Outbound:
     choice = _tool_choice(ask, names)
     if choice is not None:
         body["tool_choice"] = choice
-    thinking = _thinking(ask, target, body, notes)
-    sampling = _sampling(ask, target, thinking, notes)
+    thinking = _thinking(ask, target, body, dropped)
+    sampling = _sampling(ask, target, thinking, dropped)
     body |= thinking | sampling
     body |= _output_config(ask, target)
     body |= _rest(ask)
-    notes.extend(name for name in _NO_PLACE if getattr(ask, name) is not None)
+    dropped.add_given({name: getattr(ask, name) for name in _NO_PLACE})
     version = SAMPLING_VERSION if sampling else VERSION
     headers = {"anthropic-version": version}
-    return Outbound(PATH, encode(body), headers, notes.dropped, names.tools.changed)
+    return Outbound(PATH, encode(body), headers, dropped.names, names.tools.changed)
 
 
 def _rest(ask: Ask) -> dict[str, Any]:
@@ -70,11 +71,7 @@ def _allowed_tools(ask: Ask) -> tuple[Tool, ...]:
     choice = ask.tool_choice
     if choice is None or not choice.allowed or _names_one(ask):
         return ask.tools
-    allowed = tuple(tool for tool in ask.tools if tool.name in choice.allowed)
-    if ask.tools and not allowed:
-        names = ", ".join(repr(name) for name in choice.allowed)
-        raise bad_request(f"`tool_choice`: no tool is called {names}.", param="tool_choice")
-    return allowed
+    return tuple(tool for tool in ask.tools if tool.name in choice.allowed)
 
 
 def _names_one(ask: Ask) -> bool:
@@ -94,7 +91,6 @@ def _tool(tool: Tool, names: Names) -> dict[str, Any]:
 
 
 def _tool_choice(ask: Ask, names: Names) -> dict[str, Any] | None:
-    """Return the choice; one without tools is refused by the service and means nothing (pitfall 53)."""
     if not ask.tools or (ask.tool_choice is None and ask.parallel_tool_calls is not False):
         return None
     mode = ask.tool_choice.mode if ask.tool_choice is not None else "auto"
@@ -108,7 +104,7 @@ def _tool_choice(ask: Ask, names: Names) -> dict[str, Any] | None:
     return choice
 
 
-def _thinking(ask: Ask, target: Target, body: dict[str, Any], notes: Notes) -> dict[str, Any]:
+def _thinking(ask: Ask, target: Target, body: dict[str, Any], dropped: Dropped) -> dict[str, Any]:
     """Return the `thinking` field: `adaptive` for models that are told an effort, else a budget in tokens."""
     if ask.reasoning is None:
         return {}
@@ -122,7 +118,7 @@ def _thinking(ask: Ask, target: Target, body: dict[str, Any], notes: Notes) -> d
         budget = EFFORT_BUDGETS["medium"]
     forced = body.get("tool_choice", {}).get("type") in {"any", "tool"}
     if forced or body["max_tokens"] <= _MIN_BUDGET or lacks_thinking(body["messages"]):
-        notes.add("reasoning")
+        dropped.add("reasoning_effort")
         return {}
     return {
         "thinking": {"type": "enabled", "budget_tokens": _fitting(budget, body["max_tokens"])} | _display(ask.reasoning)
@@ -140,15 +136,15 @@ def _display(reasoning: ReasoningAsk) -> dict[str, Any]:
     return {"display": "summarized" if reasoning.show else "omitted"}
 
 
-def _sampling(ask: Ask, target: Target, thinking: dict[str, Any], notes: Notes) -> dict[str, Any]:
+def _sampling(ask: Ask, target: Target, thinking: dict[str, Any], dropped: Dropped) -> dict[str, Any]:
     """Return the sampling fields, none while the model thinks or if it takes none (pitfall 55)."""
     given: dict[str, Any] = {name: getattr(ask, name) for name in _SAMPLING if getattr(ask, name) is not None}
     thinks = thinking.get("thinking", {}).get("type", "disabled") != "disabled"
     if thinks or not target.facts.sampling:
-        notes.extend(given)
+        dropped.add(*given)
         return {}
     if given.get("temperature", 0) > 1:
-        notes.add("temperature")
+        dropped.add("temperature")
         given["temperature"] = 1
     return given
 

@@ -5,11 +5,10 @@ history in which one has not (section 6.4 of docs/protocols.md). Calls are writt
 order of keys is that of the real service.
 """
 
-import msgspec
-
 from penstock.core.answer import Answer, unfold
 from penstock.core.events import Delta, Event, Failure, Finish, FinishReason, PartEnd, PartStart, Sealed, UsageUpdate
 from penstock.core.usage import UNKNOWN, Usage
+from penstock.protocols.arguments import arguments_object
 from penstock.protocols.base import Reply
 from penstock.protocols.gemini.errors import error_object
 from penstock.wire.payload import encode, escape_lines, one_line
@@ -28,8 +27,6 @@ _FINISH: dict[FinishReason, str] = {
 
 _EMPTY_PART = b'{"text":""}'
 _HEAD = b'{"candidates":[{"content":{"role":"model","parts":['
-
-_json_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class PartWriter:
@@ -83,9 +80,9 @@ class PartWriter:
         return self.waiting() if sealed.form == "text" else b""
 
     def _call(self) -> bytes:
-        arguments = _object("".join(self._arguments))
+        arguments = arguments_object("".join(self._arguments))
         self._arguments.clear()
-        call = one_line({"id": self._open.id, "name": self._open.name, "args": msgspec.Raw(arguments)})
+        call = one_line({"id": self._open.id, "name": self._open.name, "args": arguments})
         return b'{"functionCall":%b%b}' % (call, self._signature())
 
     def _signature(self) -> bytes:
@@ -178,19 +175,3 @@ def _usage_member(usage: Usage) -> bytes:
     if usage.reasoning is not None:
         counts += b',"thoughtsTokenCount":%d' % usage.reasoning
     return b',"usageMetadata":{%b,"totalTokenCount":%d}' % (counts, usage.total)
-
-
-def _object(arguments: str) -> bytes:
-    """Return the arguments as one line of JSON that is an object; nothing in it is parsed and written again.
-
-    A call that a limit cut in two keeps what there is of it under `_raw` (section 8.2 of docs/protocols.md).
-    """
-    text = arguments.strip()
-    if text in {"", "null"}:
-        return b"{}"
-    try:
-        payload = text.encode()
-        _json_object.decode(payload)
-        return escape_lines(msgspec.json.format(payload, indent=-1))
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return one_line({"_raw": text.encode("utf-8", "replace").decode()})

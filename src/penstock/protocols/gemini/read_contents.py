@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, cast
 from penstock.core.errors import bad_request
 from penstock.core.events import Sealed
 from penstock.core.request import Media, Part, Reasoning, Text, ToolCall, ToolResult, Turn
+from penstock.protocols.dropped import Dropped
 from penstock.protocols.gemini import wire
 from penstock.protocols.gemini.seals import unwrap
 from penstock.protocols.media import standard_base64, standard_media_type
@@ -36,9 +37,9 @@ _FETCHED = re.compile(r"https?://", re.IGNORECASE)
 class ContentsReader:
     """State of reading one request: the turns so far, and the calls that wait for their answers."""
 
-    def __init__(self, contents: list[wire.Content]) -> None:
+    def __init__(self, contents: list[wire.Content], dropped: Dropped) -> None:
         self._contents = contents
-        self.dropped: set[str] = set()
+        self._dropped = dropped
         self._turns: list[Turn] = []
         self._thought: list[str] = []  # fragments of the thought whose signature may still come
         self._model: list[Part] = []  # parts of the model turn being read, over any number of contents
@@ -165,7 +166,7 @@ class ContentsReader:
             if getattr(part, field) is not None:
                 message = f"`{at}.{name}`: traces of a provider's own tools cannot be translated for another provider."
                 raise bad_request(message, param=f"{at}.{name}")
-        self.dropped.update(name for field, name in _HINTS if getattr(part, field) is not None)
+        self._dropped.add_given({name: getattr(part, field) for field, name in _HINTS})
 
 
 def many(value: list[T] | T | None) -> list[T]:

@@ -10,16 +10,18 @@ from penstock.core.errors import ClientFault, bad_request
 from penstock.core.request import Ask, Effort, OutputFormat, ReasoningAsk, Text, Tool, ToolChoice, Turn
 from penstock.protocols.base import Inbound, PathTarget
 from penstock.protocols.conversation import settle
+from penstock.protocols.dropped import Dropped
 from penstock.protocols.gemini import wire
 from penstock.protocols.gemini.read_contents import ContentsReader, many
 from penstock.protocols.gemini.schema import to_json_schema
 from penstock.protocols.gemini.spelling import camel_case
+from penstock.protocols.tools import settle_choice
 from penstock.wire.payload import MAX_INTEGER, client_fault, parse_object
 
 T = TypeVar("T")
 
-_READ = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig"}
 _OF_THE_PATH = {"model", "stream"}  # pitfall 26: the path says both
+_READ = {field.encode_name for field in msgspec.structs.fields(wire.Request)} | _OF_THE_PATH
 _REFUSED = {
     "cachedContent": "a cache of one provider cannot be used with another; send the content itself",
     "continuationToken": "an answer of one provider cannot be continued by another",
@@ -73,18 +75,19 @@ def read_request(inbound: Inbound) -> Ask:
     request = _convert(body, wire.Request, "")
     config_fields = cast("dict[str, Any]", body.get("generationConfig") or {})
     _refuse(config_fields, _CONFIG_REFUSED, "generationConfig.")
-    reader = ContentsReader(many(request.contents))
-    turns = [*_system(request.system_instruction), *reader.read()]
-    dropped = {name for name in body.keys() - _READ - _OF_THE_PATH if body[name] is not None} | reader.dropped
-    dropped |= {f"generationConfig.{name}" for name in config_fields.keys() - _CONFIG_READ}
+    dropped = Dropped()
+    dropped.add_given({name: value for name, value in body.items() if name not in _READ})
+    unread = {f"generationConfig.{name}": value for name, value in config_fields.items() if name not in _CONFIG_READ}
+    dropped.add_given(unread)
+    turns = [*_system(request.system_instruction), *ContentsReader(many(request.contents), dropped).read()]
     tools = _tools(many(request.tools))
     ask = Ask(
         model=inbound.model,
         turns=settle(turns, "contents"),
         stream=inbound.stream,
         tools=tools,
-        tool_choice=_tool_choice(request.tool_config) if tools else None,
-        dropped=tuple(sorted(dropped)),
+        tool_choice=settle_choice(_tool_choice(request.tool_config), tools, "toolConfig", dropped),
+        dropped=dropped.names,
     )
     return _configured(ask, request.generation_config or wire.GenerationConfig())
 

@@ -11,8 +11,9 @@ import msgspec
 
 from penstock.core.events import Sealed
 from penstock.core.request import Media, Part, Reasoning, Refusal, Text, ToolCall, ToolResult, Turn
+from penstock.protocols.dropped import Dropped
 from penstock.protocols.gemini.seals import NO_SIGNATURE
-from penstock.protocols.names import ToolNames
+from penstock.protocols.tools import ToolNames
 
 _PLACEHOLDER = {"role": "user", "parts": [{"text": "..."}]}
 """The API wants a user's turn first (pitfall 41)."""
@@ -38,11 +39,11 @@ _json_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class ContentsWriter:
     """State of writing one request's contents."""
 
-    def __init__(self, provider: str, names: ToolNames) -> None:
-        self.dropped: set[str] = set()
+    def __init__(self, provider: str, names: ToolNames, dropped: Dropped) -> None:
         self.system: list[str] = []
         self._provider = provider
         self._names = names
+        self._dropped = dropped
         self._contents: list[dict[str, Any]] = []
 
     def write(self, turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ class ContentsWriter:
 
     def _system(self, turn: Turn) -> None:
         if self._contents:
-            self.dropped.add("system_position")  # one instruction for the whole conversation is all there is
+            self._dropped.add("messages.system")  # one instruction for the whole conversation is all there is
         self.system += [part.text for part in turn.parts if isinstance(part, Text) and part.text]
 
     def _user(self, parts: tuple[Part, ...]) -> list[dict[str, Any]]:
@@ -124,7 +125,7 @@ class ContentsWriter:
             case Sealed(form="reasoning"):
                 written.append({"text": part.text, "thought": True, "thoughtSignature": sealed.data})
             case _:
-                self.dropped.add("reasoning")  # unsigned, or signed by somebody else
+                self._dropped.add("reasoning")  # unsigned, or signed by somebody else
         return None
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
@@ -141,8 +142,8 @@ class ContentsWriter:
         return {"functionResponse": {**written, "parts": media} if media else written}
 
     def _media(self, media: Media) -> dict[str, Any]:
-        if media.detail is not None and media.detail != "auto":
-            self.dropped.add("detail")
+        if media.detail not in {None, "auto"}:
+            self._dropped.add("detail")
         if not media.url:
             return {"inlineData": {"mimeType": media.media_type, "data": media.data}}
         return {"fileData": {"fileUri": media.url, "mimeType": media.media_type or _type_of(media)}}

@@ -7,8 +7,9 @@ from urllib.parse import quote
 from penstock.core.errors import bad_request
 from penstock.core.request import Ask, Effort, ReasoningAsk, Tool, budget_of, effort_of
 from penstock.protocols.base import ModelFacts, Outbound, ReasoningStyle, Target
+from penstock.protocols.dropped import Dropped
 from penstock.protocols.gemini.write_contents import ContentsWriter
-from penstock.protocols.names import ToolNames
+from penstock.protocols.tools import ToolNames
 from penstock.wire.payload import encode
 
 _ILLEGAL = re.compile(r"^[^A-Za-z_]|[^A-Za-z0-9_.:-]")
@@ -34,23 +35,22 @@ def write_request(ask: Ask, target: Target) -> Outbound:
     Raises:
         ClientFault: something would change its meaning: too many stop sequences, or a conversation without content.
     """
-    names = ToolNames(_ILLEGAL, _MAX_NAME)
-    contents = ContentsWriter(target.provider, names)
+    names, dropped = ToolNames(_ILLEGAL, _MAX_NAME), Dropped()
+    contents = ContentsWriter(target.provider, names, dropped)
     body: dict[str, Any] = {"contents": contents.write(ask.turns)}
     if not body["contents"]:
         raise bad_request("Nothing of the conversation can be sent to this model: it has no content.")
     if contents.system:
         body["systemInstruction"] = {"parts": [{"text": text} for text in contents.system]}
-    dropped = contents.dropped | _hints(ask)
     if ask.tools:
         body |= _tools(ask, names)
-    config, unsupported = _generation_config(ask, target.facts)
-    if config:
+    if config := _generation_config(ask, target.facts, dropped):
         body["generationConfig"] = config
+    _drop_hints(ask, dropped)
     return Outbound(
         path=path(target.model, "streamGenerateContent?alt=sse" if ask.stream else "generateContent"),
         body=encode(body),
-        dropped=tuple(sorted(dropped | unsupported)),
+        dropped=dropped.names,
         tool_names=names.changed,
     )
 
@@ -61,15 +61,13 @@ def path(model: str, method: str) -> str:
     return f"/v1beta/{quote(name, safe='/:@')}:{method}"
 
 
-def _hints(ask: Ask) -> set[str]:
-    """Return the names of what the protocol has no word for."""
-    hints = {"verbosity": ask.verbosity, "user": ask.user}
-    dropped = {name for name, value in hints.items() if value is not None}
+def _drop_hints(ask: Ask, dropped: Dropped) -> None:
+    """Note the names of what the protocol has no word for."""
+    dropped.add_given({"verbosity": ask.verbosity, "user": ask.user})
     if ask.parallel_tool_calls is False:
         dropped.add("parallel_tool_calls")
     if any(tool.strict for tool in ask.tools):
         dropped.add("strict")
-    return dropped
 
 
 def _tools(ask: Ask, names: ToolNames) -> dict[str, Any]:
@@ -102,14 +100,17 @@ def _takes_nothing(schema: dict[str, Any]) -> bool:
     return not any(schema.get(key) for key in schema.keys() - {"type", "$schema", "title", "description"})
 
 
-def _generation_config(ask: Ask, facts: ModelFacts) -> tuple[dict[str, Any], set[str]]:
-    """Return the config, and the names of what the model does not take."""
+def _generation_config(ask: Ask, facts: ModelFacts, dropped: Dropped) -> dict[str, Any]:
+    """Return the config without what the model does not take."""
     if len(ask.stop) > _MAX_STOP:
         message = f"This model takes {_MAX_STOP} stop sequences at most; the request has {len(ask.stop)}."
         raise bad_request(message, param="stop")
     sampling = {"temperature": ask.temperature, "topP": ask.top_p, "topK": ask.top_k}
+    if not facts.sampling:
+        dropped.add_given({"temperature": ask.temperature, "top_p": ask.top_p, "top_k": ask.top_k})
+        sampling = {}
     config: dict[str, Any] = {
-        **(sampling if facts.sampling else {}),
+        **sampling,
         "maxOutputTokens": ask.max_output,
         "stopSequences": list(ask.stop) or None,
         "seed": ask.seed,
@@ -119,15 +120,11 @@ def _generation_config(ask: Ask, facts: ModelFacts) -> tuple[dict[str, Any], set
     if ask.output_format is not None:
         config["responseMimeType"] = "application/json"
         config["responseJsonSchema"] = ask.output_format.schema
-    dropped: set[str] = set()
-    if not facts.sampling:
-        given = {"temperature": ask.temperature, "top_p": ask.top_p, "top_k": ask.top_k}
-        dropped |= {name for name, value in given.items() if value is not None}
     if ask.reasoning is not None:
         config["thinkingConfig"] = _thinking(ask.reasoning, facts.reasoning)
         if facts.reasoning == "effort" and effort_of(ask.reasoning) == "none":
             dropped.add("reasoning_effort")  # the least there is, not none
-    return {name: value for name, value in config.items() if value is not None}, dropped
+    return {name: value for name, value in config.items() if value is not None}
 
 
 def _thinking(reasoning: ReasoningAsk, style: ReasoningStyle) -> dict[str, Any] | None:

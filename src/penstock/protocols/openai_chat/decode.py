@@ -11,7 +11,7 @@ from penstock.core.errors import ErrorInfo
 from penstock.core.events import Event, FinishReason, Opaque, Start
 from penstock.protocols.openai_chat import errors, wire
 from penstock.protocols.openai_chat.calls import ToolCalls
-from penstock.protocols.openai_chat.usage import Counters
+from penstock.protocols.openai_chat.usage import UsageReader
 from penstock.wire.payload import ProviderDecoder
 from penstock.wire.sse import Frame
 
@@ -46,7 +46,6 @@ class Decoder:
         "_broken",
         "_calls",
         "_counted",
-        "_counters",
         "_detail",
         "_first",
         "_length",
@@ -56,13 +55,14 @@ class Decoder:
         "_refused",
         "_signed",
         "_started",
+        "_usage",
     )
 
     def __init__(self, origin: str, token: str) -> None:
         self._origin = origin
         self._assembler = Assembler()
         self._calls = ToolCalls(self._assembler, origin, token)
-        self._counters = Counters()
+        self._usage = UsageReader()
         self._started = False
         self._counted = False  # the final count came, in a chunk of its own
         self._refused = False
@@ -135,9 +135,9 @@ class Decoder:
                 self._choice(choice)
         if chunk.usage is not None:
             self._counted = not chunk.choices
-            self._assembler.update(self._counters.merge(chunk.usage))
+            self._assembler.update(self._usage.read(chunk.usage))
         elif chunk.extension is not None and chunk.extension.usage is not None and self._started:
-            self._assembler.update(self._counters.merge(chunk.extension.usage))
+            self._assembler.update(self._usage.read(chunk.extension.usage))
         if self._broken and not chunk.error:
             message = f"The provider broke the answer off ({self._broken})."
             self._assembler.fail(ErrorInfo("upstream_error", message, code=self._broken))
@@ -148,7 +148,7 @@ class Decoder:
         elif choice.message is not None:
             self._delta(self._rest(choice.message))
         if choice.usage is not None:
-            self._assembler.update(self._counters.merge(choice.usage))
+            self._assembler.update(self._usage.read(choice.usage))
         if choice.finish_reason:
             self._finish(choice.finish_reason)
 

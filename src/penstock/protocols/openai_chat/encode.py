@@ -25,7 +25,7 @@ from penstock.core.events import (
 from penstock.core.usage import UNKNOWN
 from penstock.protocols.base import Reply
 from penstock.protocols.openai_chat.errors import error_object
-from penstock.protocols.openai_chat.usage import spell
+from penstock.protocols.openai_chat.usage import write_usage
 from penstock.wire.payload import encode, escape_lines, one_line
 
 _DONE = b"data: [DONE]\n\n"
@@ -126,7 +126,7 @@ class Encoder:
         word = encode(_finish_reason(finish.reason, refused=self._refused))
         chunks = self._prefix + b'{},"finish_reason":' + word + b',"logprobs":null}]}\n\n'
         if self._include_usage:
-            chunks += self._before + b'],"usage":' + encode(spell(self._usage)) + b"}\n\n"
+            chunks += self._before + b'],"usage":' + encode(write_usage(self._usage)) + b"}\n\n"
         return chunks + _DONE
 
     def _chunk(self, delta: dict[str, Any]) -> bytes:
@@ -141,7 +141,7 @@ def write_response(answer: Answer, reply: Reply) -> bytes:
     message = _message(answer.parts, reply)
     body["choices"] = [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}]
     if answer.usage.known:
-        body["usage"] = spell(answer.usage)
+        body["usage"] = write_usage(answer.usage)
     return one_line(body)
 
 

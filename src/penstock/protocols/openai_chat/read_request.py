@@ -26,14 +26,16 @@ from penstock.core.request import (
     Turn,
 )
 from penstock.protocols import media
+from penstock.protocols.arguments import arguments_object
 from penstock.protocols.base import Inbound, PathTarget
 from penstock.protocols.conversation import settle
+from penstock.protocols.dropped import Dropped, unread
 from penstock.protocols.openai_chat import wire
+from penstock.protocols.tools import settle_choice
 from penstock.wire import payload
 
 _opening = payload.client_decoder(wire.Opening)
 _request = payload.client_decoder(wire.Request)
-_json_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _READ = frozenset({*wire.Opening.__struct_fields__, *wire.Request.__struct_fields__})
 
@@ -86,7 +88,8 @@ def read_request(inbound: Inbound) -> Ask:
     if "messages" not in inbound.fields:
         raise bad_request("`messages` is missing: at least one message of a user is needed.", param="messages")
     request = _request.decode(inbound.body)
-    dropped = _Dropped(inbound.fields)
+    dropped = Dropped()
+    dropped.add(*unread(inbound.fields, _READ | _REFUSED.keys()))
     turns = [_turn(message, f"messages[{position}]", dropped) for position, message in enumerate(request.messages)]
     tools = tuple(_tool(tool, position) for position, tool in enumerate(request.tools or ()))
     return Ask(
@@ -94,7 +97,7 @@ def read_request(inbound: Inbound) -> Ask:
         turns=settle(turns, "messages"),
         stream=inbound.stream,
         tools=tools,
-        tool_choice=_tool_choice(request, dropped),
+        tool_choice=settle_choice(_tool_choice(request.tool_choice), tools, "tool_choice", dropped),
         parallel_tool_calls=request.parallel_tool_calls if tools else None,
         max_output=request.max_completion_tokens or request.max_tokens,
         temperature=request.temperature,
@@ -112,23 +115,6 @@ def read_request(inbound: Inbound) -> Ask:
     )
 
 
-class _Dropped:
-    """The names of hints that have no place in an Ask, in the order they were found."""
-
-    def __init__(self, fields: Mapping[str, msgspec.Raw]) -> None:
-        unread = (name for name in fields if name not in _READ and name not in _REFUSED)
-        self._names = dict.fromkeys(name for name in unread if bytes(fields[name]) != b"null")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._names)
-
-    def note(self, name: str, value: object) -> None:
-        """Remember a hint if it was given."""
-        if value is not None:
-            self._names[name] = None
-
-
 def _refuse(fields: Mapping[str, msgspec.Raw]) -> None:
     for name, (harmless, instead) in _REFUSED.items():
         if name not in fields:
@@ -139,16 +125,16 @@ def _refuse(fields: Mapping[str, msgspec.Raw]) -> None:
             raise bad_request(message, param=name, code="unsupported_parameter")
 
 
-def _turn(message: wire.Message, at: str, dropped: _Dropped) -> Turn:
+def _turn(message: wire.Message, at: str, dropped: Dropped) -> Turn:
     match message:
         case wire.SystemMessage() | wire.DeveloperMessage():
-            dropped.note("messages.name", message.name)
+            dropped.add_given({"messages.name": message.name})
             return Turn("system", _parts(message.content, at, dropped))
         case wire.UserMessage():
-            dropped.note("messages.name", message.name)
+            dropped.add_given({"messages.name": message.name})
             return Turn("user", _parts(message.content, at, dropped))
         case wire.AssistantMessage():
-            dropped.note("messages.name", message.name)
+            dropped.add_given({"messages.name": message.name})
             return Turn("assistant", _answer(message, at, dropped))
         case wire.ToolMessage():
             content = _parts(message.content or "", at, dropped)
@@ -163,14 +149,14 @@ _ContentPart = wire.TextPart | wire.RefusalPart | wire.ImagePart | wire.FilePart
 
 
 def _parts(
-    content: "str | list[wire.TextPart] | list[wire.UserPart] | list[wire.AssistantPart]", at: str, dropped: _Dropped
+    content: "str | list[wire.TextPart] | list[wire.UserPart] | list[wire.AssistantPart]", at: str, dropped: Dropped
 ) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (Text(content),) if content else ()
     parts: list[Part] = []
     for position, part in enumerate(content):
         if not isinstance(part, wire.RefusalPart):
-            dropped.note("messages.content.prompt_cache_breakpoint", part.prompt_cache_breakpoint)
+            dropped.add_given({"messages.content.prompt_cache_breakpoint": part.prompt_cache_breakpoint})
         if not isinstance(part, wire.TextPart) or part.text:
             parts.append(_part(part, f"{at}.content[{position}]"))
     return tuple(parts)
@@ -211,7 +197,7 @@ def _document(file: wire.FileContent, at: str) -> Media:
     return Media("document", media_type, data, name=file.filename)
 
 
-def _answer(message: wire.AssistantMessage, at: str, dropped: _Dropped) -> tuple[Part, ...]:
+def _answer(message: wire.AssistantMessage, at: str, dropped: Dropped) -> tuple[Part, ...]:
     """Return the parts of an earlier answer: thoughts, what was said, and calls, each with the seal beside it."""
     for name in ("audio", "function_call"):
         if getattr(message, name) is not None:
@@ -239,7 +225,7 @@ def _thoughts(message: wire.AssistantMessage) -> list[Reasoning]:
     for detail in message.reasoning_details or ():
         sealed = envelope.unwrap(detail.signature or detail.data or "")
         text = detail.text or detail.summary or ""
-        if text or sealed is not None:
+        if text or detail.signature or detail.data:
             thoughts.append(Reasoning(text, sealed))
     plain = message.reasoning_content or message.reasoning
     if plain and not any(thought.text for thought in thoughts):
@@ -254,22 +240,8 @@ def _form(thought: Reasoning) -> str:
 def _call(call: wire.FunctionCall | wire.CustomCall, at: str) -> ToolCall:
     if isinstance(call, wire.CustomCall):
         raise _no_custom_tools(f"{at}.type")
-    return ToolCall(call.id, call.function.name, _arguments(call.function.arguments))
-
-
-def _arguments(text: str | None) -> str:
-    """Return arguments as the text of a JSON object.
-
-    A model may have written something else (cut short, or a list), and the conversation goes on after it: such text is
-    kept inside an object, where the model sees what it wrote (section 8.2 of docs/protocols.md).
-    """
-    if text is None or text.strip() in {"", "null"}:
-        return "{}"
-    try:
-        _json_object.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return payload.encode({"_raw": text}).decode()
-    return text
+    arguments = arguments_object(call.function.arguments or "")
+    return ToolCall(call.id, call.function.name, bytes(arguments).decode())
 
 
 def _tool(tool: wire.FunctionTool | wire.CustomTool, position: int) -> Tool:
@@ -279,27 +251,17 @@ def _tool(tool: wire.FunctionTool | wire.CustomTool, position: int) -> Tool:
     return Tool(function.name, function.description, function.parameters, function.strict)
 
 
-def _tool_choice(request: wire.Request, dropped: _Dropped) -> ToolChoice | None:
-    choice = request.tool_choice
-    if choice is None:
-        return None
-    if not request.tools:
-        dropped.note("tool_choice", choice)
-        return None
+def _tool_choice(choice: wire.ToolChoice) -> ToolChoice | None:
     match choice:
         case wire.FunctionChoice():
-            chosen = ToolChoice("required", (choice.function.name,))
+            return ToolChoice("required", (choice.function.name,))
         case wire.AllowedChoice():
             names = tuple(_chosen_name(tool) for tool in choice.allowed_tools.tools)
-            chosen = ToolChoice(choice.allowed_tools.mode, names)
+            return ToolChoice(choice.allowed_tools.mode, names)
         case wire.CustomChoice():
             raise _no_custom_tools("tool_choice.type")
         case _:
-            chosen = ToolChoice(choice)
-    known = {tool.function.name for tool in request.tools if isinstance(tool, wire.FunctionTool)}
-    if unknown := [name for name in chosen.allowed if name not in known]:
-        raise bad_request(f"`tool_choice`: there is no tool {unknown[0]!r} in `tools`.", param="tool_choice")
-    return chosen
+            return None if choice is None else ToolChoice(choice)
 
 
 def _chosen_name(choice: wire.FunctionChoice | wire.CustomChoice) -> str:

@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from penstock.core.usage import Usage
+from penstock.core.usage import Usage, latest
 from penstock.protocols.openai_chat import wire
 
-_ABSURD = 2**53
-"""No count reaches what a float cannot hold exactly; who gives one counts wrongly."""
 
-
-class Counters:
+class UsageReader:
     """The raw counters of one answer: the latest value of each that was given. Nothing is ever summed."""
 
     __slots__ = ("_cached", "_completion", "_prompt", "_reasoning", "_total", "_written")
@@ -22,17 +19,17 @@ class Counters:
         self._reasoning: int | None = None
         self._total: int | None = None
 
-    def merge(self, usage: wire.Usage) -> Usage:
+    def read(self, usage: wire.Usage) -> Usage:
         """Take in the counters that `usage` gives, and return all that is known, made disjoint."""
         inputs = usage.prompt_tokens_details or wire.InputDetails()
         outputs = usage.completion_tokens_details or wire.OutputDetails()
         cached = (inputs.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens)
-        self._cached = _latest(next((count for count in cached if count is not None), None), self._cached)
-        self._prompt = _latest(usage.prompt_tokens, self._prompt)
-        self._written = _latest(inputs.cache_write_tokens, self._written)
-        self._completion = _latest(usage.completion_tokens, self._completion)
-        self._reasoning = _latest(outputs.reasoning_tokens, self._reasoning)
-        self._total = _latest(usage.total_tokens, self._total)
+        self._cached = latest(next((count for count in cached if count is not None), None), self._cached)
+        self._prompt = latest(usage.prompt_tokens, self._prompt)
+        self._written = latest(inputs.cache_write_tokens, self._written)
+        self._completion = latest(usage.completion_tokens, self._completion)
+        self._reasoning = latest(outputs.reasoning_tokens, self._reasoning)
+        self._total = latest(usage.total_tokens, self._total)
         return self._disjoint()
 
     def _disjoint(self) -> Usage:
@@ -55,7 +52,7 @@ class Counters:
         return self._completion + self._reasoning if self._total == beside else self._completion
 
 
-def spell(usage: Usage) -> dict[str, Any]:
+def write_usage(usage: Usage) -> dict[str, Any]:
     """Return the usage object; counters that nobody gave are left out, or 0 where the protocol demands them."""
     spelled: dict[str, Any] = {
         "prompt_tokens": usage.input,
@@ -72,8 +69,3 @@ def spell(usage: Usage) -> dict[str, Any]:
     if usage.reasoning is not None:
         spelled["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
     return spelled
-
-
-def _latest(given: int | None, known: int | None) -> int | None:
-    """Return the count that was given, unless it cannot be one, else the one known before."""
-    return known if given is None or not 0 <= given < _ABSURD else given

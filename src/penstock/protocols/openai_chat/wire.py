@@ -215,6 +215,9 @@ class AllowedChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
     allowed_tools: AllowedTools
 
 
+ToolChoice = Literal["none", "auto", "required"] | FunctionChoice | CustomChoice | AllowedChoice | None
+
+
 class TextFormat(Struct, frozen=True, tag_field="type", tag="text"):
     """Plain text."""
 
@@ -246,7 +249,7 @@ class Request(Struct, frozen=True):
 
     messages: list[Message]
     tools: list[FunctionTool | CustomTool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | FunctionChoice | CustomChoice | AllowedChoice | None = None
+    tool_choice: ToolChoice = None
     parallel_tool_calls: bool | None = None
     max_completion_tokens: PositiveInt | None = None
     max_tokens: PositiveInt | None = None

@@ -30,8 +30,9 @@ from penstock.core.request import (
     effort_of,
 )
 from penstock.protocols.base import Outbound, Target
+from penstock.protocols.dropped import Dropped
 from penstock.protocols.media import join_data_url
-from penstock.protocols.names import ToolNames
+from penstock.protocols.tools import ToolNames
 from penstock.wire import payload
 
 PATH = "/chat/completions"
@@ -50,7 +51,7 @@ def write_request(ask: Ask, target: Target) -> Outbound:
         ClientFault: a part of the conversation cannot be expressed.
     """
     names = ToolNames(_NO_NAME, _NAME_LIMIT)
-    dropped: list[str] = []
+    dropped = Dropped()
     body: _Json = {"model": target.model, "messages": _messages(ask.turns, target, names, dropped)}
     if ask.stream:
         body["stream"] = True
@@ -58,7 +59,7 @@ def write_request(ask: Ask, target: Target) -> Outbound:
             body["stream_options"] = {"include_usage": True}
     limit = "max_completion_tokens" if "max-completion-tokens" in target.quirks else "max_tokens"
     body[limit] = ask.max_output
-    body |= _tools(ask, names, dropped)
+    body |= _tools(ask, names)
     body |= _sampling(ask, target, dropped)
     body["stop"] = list(ask.stop) or None
     body["reasoning_effort"] = effort_of(ask.reasoning) if ask.reasoning is not None else None
@@ -66,13 +67,13 @@ def write_request(ask: Ask, target: Target) -> Outbound:
     body["response_format"] = _response_format(ask.output_format) if ask.output_format is not None else None
     body["user"] = ask.user
     given = {name: value for name, value in body.items() if value is not None}
-    return Outbound(PATH, payload.encode(given), dropped=tuple(dict.fromkeys(dropped)), tool_names=names.changed)
+    return Outbound(PATH, payload.encode(given), dropped=dropped.names, tool_names=names.changed)
 
 
 # --- messages ------------------------------------------------------------------------------------------------------
 
 
-def _messages(turns: tuple[Turn, ...], target: Target, names: ToolNames, dropped: list[str]) -> list[_Json]:
+def _messages(turns: tuple[Turn, ...], target: Target, names: ToolNames, dropped: Dropped) -> list[_Json]:
     messages: list[_Json] = []
     for turn in turns:
         match turn.role:
@@ -80,13 +81,13 @@ def _messages(turns: tuple[Turn, ...], target: Target, names: ToolNames, dropped
                 texts = (part.text for part in turn.parts if isinstance(part, Text))
                 messages.append({"role": "system", "content": "\n\n".join(texts)})
             case "user":
-                messages.extend(_user(turn.parts))
+                messages.extend(_user(turn.parts, dropped))
             case "assistant":
                 messages.extend(_assistant(turn.parts, target, names, dropped))
     return messages
 
 
-def _user(parts: tuple[Part, ...]) -> list[_Json]:
+def _user(parts: tuple[Part, ...], dropped: Dropped) -> list[_Json]:
     """Return the results of tools, a message each, and then what the user said."""
     messages: list[_Json] = []
     said: list[_Json] = []
@@ -94,7 +95,9 @@ def _user(parts: tuple[Part, ...]) -> list[_Json]:
         match part:
             case ToolResult():
                 messages.append({"role": "tool", "tool_call_id": part.call_id, "content": _result(part)})
-                said.extend(_attachments(part))
+                if attached := _attachments(part):
+                    dropped.add("messages.tool_result")  # not lost, but no longer in the result
+                    said.extend(attached)
             case Text() | Media():
                 said.append(_content(part))
             case _:
@@ -159,7 +162,7 @@ def _inexpressible(what: str) -> ClientFault:
     return bad_request(message, param="messages", code="unsupported_parameter")
 
 
-def _assistant(parts: tuple[Part, ...], target: Target, names: ToolNames, dropped: list[str]) -> list[_Json]:
+def _assistant(parts: tuple[Part, ...], target: Target, names: ToolNames, dropped: Dropped) -> list[_Json]:
     """Return one message for a turn of the model, or none if nothing of it can be said here."""
     texts: list[str] = []
     thoughts: list[Reasoning] = []
@@ -187,8 +190,9 @@ def _assistant(parts: tuple[Part, ...], target: Target, names: ToolNames, droppe
             message["reasoning_content"] = "".join(thought.text for thought in thoughts)
     if details := _details(thoughts, target.provider):
         message["reasoning_details"] = details
-    elif any(thought.text for thought in thoughts) and "reasoning_content" not in message:
-        dropped.append("reasoning")  # unsigned, or signed by somebody else
+    foreign = any(thought.sealed is None or thought.sealed.origin != target.provider for thought in thoughts)
+    if foreign and "reasoning_content" not in message:
+        dropped.add("reasoning")  # unsigned, or signed by somebody else
     return [message] if len(message) > 2 or message["content"] else []
 
 
@@ -227,10 +231,8 @@ def _details(thoughts: list[Reasoning], provider: str) -> list[_Json]:
 # --- tools, sampling, format -----------------------------------------------------------------------------------------
 
 
-def _tools(ask: Ask, names: ToolNames, dropped: list[str]) -> _Json:
+def _tools(ask: Ask, names: ToolNames) -> _Json:
     if not ask.tools:
-        if ask.tool_choice is not None:
-            dropped.append("tool_choice")
         return {}
     return {
         "tools": [_tool(tool, names) for tool in ask.tools],
@@ -258,12 +260,11 @@ def _tool_choice(choice: ToolChoice, names: ToolNames) -> str | _Json:
     return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": allowed}}
 
 
-def _sampling(ask: Ask, target: Target, dropped: list[str]) -> _Json:
-    if ask.top_k is not None:
-        dropped.append("top_k")
+def _sampling(ask: Ask, target: Target, dropped: Dropped) -> _Json:
+    dropped.add_given({"top_k": ask.top_k})
     sampling = {"temperature": ask.temperature, "top_p": ask.top_p}
     if not target.facts.sampling:
-        dropped.extend(name for name, value in sampling.items() if value is not None)
+        dropped.add_given(sampling)
         sampling = {}
     return {
         **sampling,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.protocols.names import ToolNames
+from penstock.protocols.tools import ToolNames
 
 ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
 

@@ -1,0 +1,48 @@
+"""Tools: which may be called, and the names that a target refuses, mapped to ones it takes, and back (pitfall 51)."""
+
+import hashlib
+import re
+
+from penstock.core.errors import bad_request
+from penstock.core.request import Tool, ToolChoice
+from penstock.protocols.dropped import Dropped
+
+
+def settle_choice(
+    choice: ToolChoice | None, tools: tuple[Tool, ...], param: str, dropped: Dropped
+) -> ToolChoice | None:
+    """Return the choice as an Ask promises it; one without tools means nothing and is dropped (pitfall 53).
+
+    Raises:
+        ClientFault: it names a tool that there is not. `param` is the field that makes the choice.
+    """
+    if choice is None:
+        return None
+    if not tools:
+        dropped.add(param)
+        return None
+    known = {tool.name for tool in tools}
+    for name in choice.allowed:
+        if name not in known:
+            raise bad_request(f"`{param}`: there is no tool {name!r} in `tools`.", param=param)
+    return choice
+
+
+class ToolNames:
+    """The names of one request's tools as the target gets them."""
+
+    def __init__(self, illegal: re.Pattern[str], limit: int) -> None:
+        """Map names with characters that match `illegal`, or of more than `limit` characters."""
+        self._illegal = illegal
+        self._limit = limit
+        self.changed: dict[str, str] = {}
+        """Names that had to be changed, the target's -> the client's."""
+
+    def legal(self, name: str) -> str:
+        """Return the name for the target: itself if it is legal, else a stable replacement with a hash at its end."""
+        if len(name) <= self._limit and not self._illegal.search(name):
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        replacement = f"{self._illegal.sub('_', name)[: self._limit - 9]}_{digest}"
+        self.changed[replacement] = name
+        return replacement

@@ -54,8 +54,8 @@ def test_deltas_are_joined_and_the_seal_stays_with_its_part() -> None:
     )
 
 
-def test_the_last_known_value_of_each_counter_counts() -> None:
-    updates = [UsageUpdate(Usage(uncached=5, output=1)), UsageUpdate(Usage(output=9))]
+def test_the_last_snapshot_of_usage_counts() -> None:
+    updates = [UsageUpdate(Usage(uncached=5, output=1)), UsageUpdate(Usage(uncached=5, output=9))]
     assert fold([Start(), *updates, Finish("stop")]).usage == Usage(uncached=5, output=9)
 
 

@@ -220,7 +220,7 @@ def test_nothing_follows_a_failure() -> None:
 
 
 def test_usage_is_reported_only_when_it_changes() -> None:
-    events = assembled(*[lambda a: a.update(Usage(output=1))] * 3, lambda a: a.update(Usage(uncached=4)))
+    events = assembled(*[lambda a: a.update(Usage(output=1))] * 3, lambda a: a.update(Usage(uncached=4, output=1)))
     updates = [event.usage for event in events if isinstance(event, UsageUpdate)]
     assert updates == [Usage(output=1), Usage(uncached=4, output=1)]
 

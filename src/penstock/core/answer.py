@@ -60,7 +60,7 @@ def fold(events: Iterable[Event]) -> Answer:
             case PartEnd():
                 parts.append(AnswerPart(opened.kind, "".join(texts), opened.id, opened.name, event.sealed))
             case UsageUpdate():
-                usage = usage.updated(event.usage)
+                usage = event.usage
             case Start():
                 start = event
             case Finish():

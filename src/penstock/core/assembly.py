@@ -148,11 +148,10 @@ class Assembler:
         self.end(part.key)
 
     def update(self, usage: Usage) -> None:
-        """Report usage; counters that are not given keep their last value."""
-        merged = self.usage.updated(usage)
-        if merged != self.usage and not self._over:
-            self.usage = merged
-            self._events.append(UsageUpdate(merged))
+        """Report all that is known about usage so far."""
+        if usage != self.usage and not self._over:
+            self.usage = usage
+            self._events.append(UsageUpdate(usage))
 
     def finish(self, reason: FinishReason, raw: str, stop_sequence: str | None = None) -> None:
         """Report why the answer ends. The first reason counts; Finish itself is made by `close`."""

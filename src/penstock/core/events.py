@@ -42,7 +42,7 @@ SealForm = Literal[
 ]
 
 
-class Sealed(Struct, frozen=True):
+class Sealed(Struct, frozen=True, gc=False):
     """Opaque data that only its origin understands: a signature, or encrypted reasoning.
 
     Attributes:
@@ -56,14 +56,14 @@ class Sealed(Struct, frozen=True):
     form: SealForm = "reasoning"
 
 
-class Start(Struct, frozen=True):
+class Start(Struct, frozen=True, gc=False):
     """The answer begins. `id` and `model` are the provider's own words, for the log; clients get ours."""
 
     id: str = ""
     model: str = ""
 
 
-class PartStart(Struct, frozen=True):
+class PartStart(Struct, frozen=True, gc=False):
     """A part opens. `id` and `name` are given for tool calls only."""
 
     index: int
@@ -72,14 +72,14 @@ class PartStart(Struct, frozen=True):
     name: str = ""
 
 
-class Delta(Struct, frozen=True):
+class Delta(Struct, frozen=True, gc=False):
     """More of the open part; never empty. For a tool call: a fragment of the JSON text of its arguments."""
 
     index: int
     text: str
 
 
-class PartEnd(Struct, frozen=True):
+class PartEnd(Struct, frozen=True, gc=False):
     """The open part is complete. A tool call's fragments together are the whole JSON text, `{}` at least.
 
     `sealed` is given for reasoning parts only. Where a provider puts its seal on a tool call or on text (Gemini's
@@ -90,7 +90,7 @@ class PartEnd(Struct, frozen=True):
     sealed: Sealed | None = None
 
 
-class UsageUpdate(Struct, frozen=True):
+class UsageUpdate(Struct, frozen=True, gc=False):
     """All that is known about usage so far: a snapshot, never an increment."""
 
     usage: Usage

@@ -7,7 +7,7 @@ The counters are disjoint, so that a price can be put on each and nothing is cou
 from msgspec import Struct
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Counts in tokens. Every field but `reasoning` is disjoint from the others.
 
     Attributes:

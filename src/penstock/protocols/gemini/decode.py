@@ -10,10 +10,10 @@ import msgspec
 from penstock.core.assembly import Assembler
 from penstock.core.errors import ErrorInfo, upstream_error
 from penstock.core.events import Event, FinishReason, Opaque, Start
-from penstock.core.usage import Usage
 from penstock.protocols.gemini.errors import read_error_member
 from penstock.protocols.gemini.partial_args import PartialArguments
-from penstock.protocols.gemini.wire import CallMade, Candidate, Chunk, PartMade, PromptFeedback, UsageMetadata
+from penstock.protocols.gemini.usage import UsageReader
+from penstock.protocols.gemini.wire import CallMade, Candidate, Chunk, PartMade, PromptFeedback
 from penstock.wire.payload import ProviderDecoder, encode
 from penstock.wire.sse import Frame
 
@@ -58,7 +58,7 @@ _EMPTY = Chunk()  # a heartbeat, or something that is no chunk: it does not begi
 class Decoder:
     """State of one stream."""
 
-    __slots__ = ("_assembler", "_calls", "_counts", "_origin", "_partial", "_started", "_token")
+    __slots__ = ("_assembler", "_calls", "_origin", "_partial", "_started", "_token", "_usage")
 
     def __init__(self, origin: str, token: str) -> None:
         self._origin = origin
@@ -67,7 +67,7 @@ class Decoder:
         self._started = False
         self._calls = 0
         self._partial: PartialArguments | None = None
-        self._counts = UsageMetadata()
+        self._usage = UsageReader()
 
     @property
     def ended(self) -> bool:
@@ -121,7 +121,7 @@ class Decoder:
         if strange:
             self._assembler.emit(Opaque("gemini", data))
         if chunk.usage_metadata is not None:
-            self._usage(chunk.usage_metadata)
+            self._assembler.update(self._usage.read(chunk.usage_metadata))
         for candidate in chunk.candidates or ():
             if candidate.finish_reason and not candidate.index:
                 self._finish(candidate.finish_reason, candidate.finish_message)
@@ -182,20 +182,6 @@ class Decoder:
         self._assembler.arguments(key, arguments)
         self._assembler.end(key)
 
-    def _usage(self, latest: UsageMetadata) -> None:
-        """Take the latest value of each counter: chunks leave out those they do not know yet, or any more."""
-        before = self._counts
-        if latest == before:
-            return
-        self._counts = UsageMetadata(
-            _latest(before.prompt_token_count, latest.prompt_token_count),
-            _latest(before.cached_content_token_count, latest.cached_content_token_count),
-            _latest(before.candidates_token_count, latest.candidates_token_count),
-            _latest(before.thoughts_token_count, latest.thoughts_token_count),
-            _latest(before.tool_use_prompt_token_count, latest.tool_use_prompt_token_count),
-        )
-        self._assembler.update(_to_usage(self._counts))
-
     def _finish(self, reason: str, message: str | None) -> None:
         if reason in _BROKEN:
             text = message or "The model's answer is broken."
@@ -236,15 +222,3 @@ def _arguments(args: msgspec.Raw) -> str:
     if not text.startswith(b"{"):
         raise upstream_error("The provider sent a function call whose arguments are not an object.", "bad_payload")
     return text.decode("utf-8", "replace")
-
-
-def _latest(before: int | None, latest: int | None) -> int | None:
-    return before if latest is None else latest
-
-
-def _to_usage(counts: UsageMetadata) -> Usage:
-    prompt, cached = counts.prompt_token_count, counts.cached_content_token_count
-    candidates, thoughts = counts.candidates_token_count, counts.thoughts_token_count
-    uncached = None if prompt is None else max(0, prompt - (cached or 0)) + (counts.tool_use_prompt_token_count or 0)
-    output = None if candidates is None and thoughts is None else (candidates or 0) + (thoughts or 0)
-    return Usage(uncached=uncached, cache_read=cached, output=output, reasoning=thoughts)

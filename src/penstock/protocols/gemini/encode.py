@@ -7,10 +7,11 @@ order of keys is that of the real service.
 
 from penstock.core.answer import Answer, unfold
 from penstock.core.events import Delta, Event, Failure, Finish, FinishReason, PartEnd, PartStart, Sealed, UsageUpdate
-from penstock.core.usage import UNKNOWN, Usage
+from penstock.core.usage import UNKNOWN
 from penstock.protocols.arguments import arguments_object
 from penstock.protocols.base import Reply
 from penstock.protocols.gemini.errors import error_object
+from penstock.protocols.gemini.usage import write_usage
 from penstock.wire.payload import encode, escape_lines, one_line
 
 _FINISH: dict[FinishReason, str] = {
@@ -112,7 +113,7 @@ class Encoder:
                 part = self._parts.delta(event.text)
                 return self._framed(_HEAD, part, self._tail) if part else b""
             case UsageUpdate():
-                self._usage = self._usage.updated(event.usage)
+                self._usage = event.usage
                 self._tail = self._closing(b"")
                 return b""
             case Finish():
@@ -131,7 +132,7 @@ class Encoder:
 
     def _closing(self, finish: bytes) -> bytes:
         """Return all of a chunk that comes behind its part."""
-        return b"%b%b%b%b" % (_candidate_end(finish), _usage_member(self._usage), self._identity, self._end)
+        return b"%b%b%b%b" % (_candidate_end(finish), write_usage(self._usage), self._identity, self._end)
 
 
 def write_response(answer: Answer, reply: Reply) -> bytes:
@@ -145,7 +146,7 @@ def write_response(answer: Answer, reply: Reply) -> bytes:
         _HEAD,
         b",".join(parts) or _EMPTY_PART,
         candidate_end,
-        _usage_member(answer.usage),
+        write_usage(answer.usage),
         _identity(reply),
     )
 
@@ -161,17 +162,3 @@ def _finish_member(finish: Finish, parts: PartWriter) -> bytes:
 
 def _identity(reply: Reply) -> bytes:
     return b',"modelVersion":%b,"responseId":%b}' % (one_line(reply.model), one_line(reply.token))
-
-
-def _usage_member(usage: Usage) -> bytes:
-    """Return the usage as far as it is known; nothing if nobody said anything (pitfall 95)."""
-    if not usage.known:
-        return b""
-    counts = b'"promptTokenCount":%d' % usage.input
-    if usage.cache_read is not None:
-        counts += b',"cachedContentTokenCount":%d' % usage.cache_read
-    if usage.output is not None:
-        counts += b',"candidatesTokenCount":%d' % max(0, usage.output - (usage.reasoning or 0))
-    if usage.reasoning is not None:
-        counts += b',"thoughtsTokenCount":%d' % usage.reasoning
-    return b',"usageMetadata":{%b,"totalTokenCount":%d}' % (counts, usage.total)

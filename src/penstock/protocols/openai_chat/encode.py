@@ -90,7 +90,7 @@ class Encoder:
             case PartEnd():
                 written = self._end(event)
             case UsageUpdate():
-                self._usage = self._usage.updated(event.usage)
+                self._usage = event.usage
             case Start():
                 written = self._chunk({"role": "assistant", "content": ""})
             case Finish():

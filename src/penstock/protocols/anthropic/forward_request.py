@@ -29,7 +29,7 @@ def forward_request(inbound: Inbound, target: Target) -> Outbound:
     by hand, for the version that all examples name.
     """
     fields = {**inbound.fields, "model": msgspec.Raw(encode(target.model))}
-    if envelope.MARK in inbound.body and "messages" in fields:
+    if envelope.MARK in bytes(fields.get("messages", b"")):
         fields["messages"] = _messages(fields["messages"], target.provider)
     headers = {"anthropic-version": inbound.headers.get("anthropic-version", SAMPLING_VERSION)}
     if "anthropic-beta" in inbound.headers:

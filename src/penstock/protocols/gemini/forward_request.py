@@ -23,17 +23,17 @@ def forward_request(inbound: Inbound, target: Target) -> Outbound:
         ClientFault: there are envelopes in it, and what is around them has not the shape of contents.
     """
     body = inbound.body
-    if MARK in body:
-        for part in _parts(inbound):
+    contents = inbound.fields.get("contents", msgspec.Raw(b"[]"))
+    if MARK in bytes(contents):
+        for part in _parts(contents):
             if MARK in part:
                 body = body.replace(part, _unsealed(part, target.provider))
     verb = "streamGenerateContent?alt=sse" if inbound.stream else "generateContent"
     return Outbound(path=path(target.model, verb), body=body)
 
 
-def _parts(inbound: Inbound) -> set[bytes]:
+def _parts(contents: msgspec.Raw) -> set[bytes]:
     """Return the parts of all contents, as the bytes they are in the body."""
-    contents = inbound.fields.get("contents", msgspec.Raw(b"[]"))
     return {
         bytes(part)
         for index, content in enumerate(_items(contents, "contents"))

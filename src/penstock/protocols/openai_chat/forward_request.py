@@ -32,7 +32,7 @@ def forward_request(inbound: Inbound, target: Target) -> Outbound:
     elif inbound.stream:
         fields["stream_options"] = {**_stream_options(inbound), "include_usage": True}
         usage_added = not inbound.include_usage
-    if envelope.MARK in inbound.body and "messages" in fields:
+    if envelope.MARK in bytes(inbound.fields.get("messages", b"")):
         fields["messages"] = _reopened(fields["messages"], target.provider)
     return Outbound(PATH, payload.encode(fields), dropped=dropped, usage_added=usage_added)
 

@@ -32,6 +32,7 @@ async def serve(
         OSError: the address cannot be listened on.
     """
     configure_logs(log_level)
+    stop = _stop_event()
     config = _overridden(load(path, environ) if path else Config(), host, port)
     keyring, first = open_keyring(config, KeyFile(data_directory(environ)))
     try:
@@ -42,7 +43,7 @@ async def serve(
     _spare_the_collector()
     try:
         _announce(Console(), service, config, first)
-        await _stopped()
+        await stop.wait()
     finally:
         await service.close()
 
@@ -54,6 +55,7 @@ async def simulate(host: str, port: int, settings: str) -> None:
         ConfigError: the settings cannot be used.
         OSError: the address cannot be listened on.
     """
+    stop = _stop_event()
     simulator = await start_simulator(host, port, parse_settings(settings, Settings(), "--set"))
     address = f"http://{host}:{simulator.port}"
     console = Console()
@@ -63,7 +65,7 @@ async def simulate(host: str, port: int, settings: str) -> None:
     console.print(f"  Gemini base URL     {address}")
     console.print("  Models              poet, echo, tools, thinker; settings behind an @: poet@gap=0.05,fault=cut")
     try:
-        await _stopped()
+        await stop.wait()
     finally:
         await simulator.close()
 
@@ -92,15 +94,21 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-async def _stopped() -> None:
+def _stop_event() -> asyncio.Event:
+    """Return what the first SIGINT or SIGTERM sets. The second ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def first() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    for number in signals:
         with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends the loop instead
-            loop.add_signal_handler(number, stop.set)
-    await stop.wait()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.remove_signal_handler(number)  # a second one ends the process at once
+            loop.add_signal_handler(number, first)
+    return stop
 
 
 def _announce(console: Console, service: Service, config: Config, first: Secret | None) -> None:

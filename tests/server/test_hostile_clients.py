@@ -352,6 +352,15 @@ async def test_a_client_that_says_no_more_counts_as_gone() -> None:
         writer.close()
 
 
+async def test_comments_without_end_before_the_first_output_are_not_held() -> None:
+    comments = [chunk(b": waiting\n\n" * 1000)] * 20
+    async with lab(STREAM_HEAD, *comments, HANG) as (gateway, _):
+        reader, writer = await connected(gateway)
+        writer.write(request(chat(stream=True)))
+        assert b" 200 " in await asyncio.wait_for(reader.readuntil(b"\r\n"), 1)
+        writer.close()
+
+
 async def test_clients_that_never_read_hold_their_providers_back_and_not_our_memory() -> None:
     piece = b'data: {"choices":[{"index":0,"delta":{"content":"' + b"x" * 100_000 + b'"}}]}\n\n'
     async with lab(STREAM_HEAD, *[chunk(piece)] * 500, END) as (gateway, _):

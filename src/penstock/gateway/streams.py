@@ -27,6 +27,9 @@ from penstock.wire.framing import FrameReader
 MAX_WHOLE_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that is not streamed."""
 
+MAX_HELD = 64 * 1024
+"""Bytes of comments and the like that wait for the first output; a provider can send them for ever."""
+
 MAX_DROPPED = 1024
 """Characters of the header that names what was dropped."""
 
@@ -189,7 +192,7 @@ def _read_events(call: Call, attempt: Attempt, response: UpstreamResponse, body:
 async def _relay(call: Call, attempt: Attempt, response: UpstreamResponse, record: Record, client: Client) -> None:
     """Send the answer on as it comes."""
     relay = _make_relay(call, attempt, response, record)
-    held: list[bytes] = []  # what came before anything that the client must be shown
+    held = b""  # what came before anything that the client must be shown
     started = False
     while True:
         try:
@@ -199,14 +202,14 @@ async def _relay(call: Call, attempt: Attempt, response: UpstreamResponse, recor
             chunk, data = b"", relay.close(broken=fault.info)
         over = not chunk or relay.ended
         if not started:
-            held.append(data)
+            held += data
             if record.error is not None and not record.begun:
                 raise UpstreamFault(record.error)
-            if not (record.begun or over or relay.blind):
+            if not (record.begun or over or relay.blind or len(held) > MAX_HELD):
                 continue
             record.first_output = time.monotonic()
             await client.start(_headers(call, attempt, response))
-            data, started = b"".join(held), True
+            data, started = held, True
         if over:
             break
         if data:

@@ -3,6 +3,7 @@
 import pytest
 
 from penstock.protocols.gemini.schema import to_json_schema
+from penstock.protocols.gemini.spelling import camel_case
 
 
 @pytest.mark.covers("P36")
@@ -64,3 +65,19 @@ def test_json_schema_stays_as_it_is() -> None:
 @pytest.mark.parametrize("schema", [{"type": 7}, {"properties": []}, {"items": "x"}, {"anyOf": {}}, {"minItems": "x"}])
 def test_nonsense_is_passed_on_for_the_provider_to_refuse(schema: dict[str, object]) -> None:
     assert to_json_schema(schema) == schema
+
+
+@pytest.mark.covers("P35", "P36")
+def test_definitions_keep_their_names_and_their_references() -> None:
+    schema = {
+        "type": "OBJECT",
+        "additional_properties": {"type": "STRING"},
+        "properties": {"a": {"ref": "#/$defs/my_type"}},
+        "defs": {"my_type": {"type": "INTEGER"}},
+    }
+    assert to_json_schema(camel_case(schema)) == {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "properties": {"a": {"$ref": "#/$defs/my_type"}},
+        "$defs": {"my_type": {"type": "integer"}},
+    }

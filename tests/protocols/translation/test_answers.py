@@ -238,3 +238,45 @@ def test_every_reason_is_in_the_table() -> None:
         "pause",
         "other",
     }
+
+
+ONE_CHUNK = {
+    "candidates": [
+        {
+            "content": {
+                "parts": [
+                    {"text": "hm", "thought": True},
+                    {"text": "hi"},
+                    {"functionCall": {"name": "f"}},
+                    {"functionCall": {"name": "f", "args": {"x": 1.0}}},
+                ]
+            },
+            "finishReason": "STOP",
+        }
+    ]
+}
+
+
+@pytest.mark.covers("P75", "P76", "P77")
+def test_one_chunk_with_everything_becomes_blocks_in_order() -> None:
+    blocks = whole(ANT, events_of(GEM, [ONE_CHUNK]))["content"]
+    starts = [
+        frame["content_block"] for frame in frames_of(ANT, events_of(GEM, [ONE_CHUNK])) if "content_block" in frame
+    ]
+    assert (
+        [block["type"] for block in starts]
+        == [block["type"] for block in blocks]
+        == ["thinking", "text", "tool_use", "tool_use"]
+    )
+    assert [block["input"] for block in blocks[2:]] == [{}, {"x": 1.0}]
+    assert blocks[2]["id"] != blocks[3]["id"]
+
+
+@pytest.mark.covers("P75", "P76", "P77")
+def test_one_chunk_with_everything_becomes_reasoning_content_and_two_calls() -> None:
+    frames = frames_of(CHAT, events_of(GEM, [ONE_CHUNK]))
+    deltas = [frame["choices"][0]["delta"] for frame in frames if frame["choices"]]
+    calls = [delta["tool_calls"][0] for delta in deltas if "tool_calls" in delta]
+    assert [next(iter(delta)) for delta in deltas[1:3]] == ["reasoning_content", "content"]
+    assert [call["index"] for call in calls] == [0, 0, 1, 1]
+    assert [call["function"]["arguments"] for call in calls] == ["", "{}", "", '{"x":1.0}']

@@ -1,7 +1,7 @@
 """From the API's schema dialect, a subset of OpenAPI 3.0, to JSON Schema (pitfall 36).
 
 Only in this direction: providers get JSON Schema as it is, in `parametersJsonSchema` and `responseJsonSchema`, because
-the dialect has no `$ref`, `oneOf` or `additionalProperties` (pitfall 37).
+not every service takes references in the dialect, and none takes all of JSON Schema (pitfall 37).
 Specification: https://ai.google.dev/api/caching#Schema.
 """
 
@@ -9,6 +9,7 @@ from typing import Any, cast
 
 # Counts are 64-bit integers, which the JSON form of protocol buffers writes as strings.
 _COUNTS = {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
+_RENAMED = {"defs": "$defs", "ref": "$ref"}
 _WITHOUT_MEANING = {"nullable", "propertyOrdering"}
 
 
@@ -21,7 +22,8 @@ def to_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
         if key == "example":
             result["examples"] = [value]
         elif not (key == "format" and value == "enum"):  # the dialect marks enums so; JSON Schema has no such format
-            result[key] = _keyword(key, value)
+            name = _RENAMED.get(key, key)
+            result[name] = _keyword(name, value)
     if result.get("type") == "type_unspecified":
         del result["type"]
     return _nullable(result) if schema.get("nullable") is True else result
@@ -30,12 +32,12 @@ def to_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
 def _keyword(key: str, value: Any) -> Any:
     if key == "type":
         return [_lower(item) for item in cast("list[Any]", value)] if isinstance(value, list) else _lower(value)
-    if key == "properties" and isinstance(value, dict):
+    if key in {"properties", "$defs"} and isinstance(value, dict):
         members = cast("dict[str, Any]", value)
         return {name: _schema(member) for name, member in members.items()}
     if key in {"anyOf", "prefixItems"} and isinstance(value, list):
         return [_schema(member) for member in cast("list[Any]", value)]
-    if key == "items":
+    if key in {"items", "additionalProperties"}:
         return _schema(value)
     if key in _COUNTS and isinstance(value, str) and value.isdecimal():
         return int(value)

@@ -21,6 +21,9 @@ _CALLERS_OWN = {
     "responseJsonSchema",
 }
 
+# Members of a schema under which the names are the caller's, and the schemas are not.
+_NAMED_SCHEMAS = {"properties", "defs", "$defs"}
+
 
 def camel(key: str) -> str:
     """Return a key in the API's first spelling."""
@@ -50,7 +53,7 @@ def camel_case(value: Any, at: str = "") -> Any:
 def _member(name: str, item: Any, path: str) -> Any:
     if name in _CALLERS_OWN:
         return item
-    if name == "properties" and isinstance(item, dict):  # a schema's: the names are the caller's, the schemas are not
+    if name in _NAMED_SCHEMAS and isinstance(item, dict):
         members = cast("dict[str, Any]", item)
         return {key: camel_case(schema, f"{path}.{key}") for key, schema in members.items()}
     return camel_case(item, path)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from penstock.core.events import Event, Failure
+from penstock.core.events import Event, Failure, PartEnd
 from penstock.protocols.registry import PROTOCOLS
 from tools import replay, sdk, simple_reader
 from tools.simple_reader import Seen
@@ -59,7 +59,7 @@ def check_stream(body: bytes, upstream: str) -> list[str]:
     for client, protocol in PROTOCOLS.items():
         written = replay.encode(protocol, events)
         got = simple_reader.read(client, simple_reader.payloads(written.decode()))
-        found += [f"{client}: {line}" for line in differences(as_told(said, client), got)]
+        found += [f"{client}: {line}" for line in differences(as_told(said, client, events), got)]
         if not broken and (text := sdk.text_of(client, written)) != said.text:
             found.append(f"{client} SDK: text: {shown(said.text)} became {shown(text)}")
     return found
@@ -81,14 +81,16 @@ def decoded(events: list[Event]) -> Seen:
     )
 
 
-def as_told(said: Seen, client: str) -> Seen:
+def as_told(said: Seen, client: str, events: list[Event]) -> Seen:
     """Return `said` as far as a client of the protocol `client` can be told."""
     finish = replay.FINISH_AS[client].get(said.finish, said.finish)  # type: ignore[call-overload]
     if client == "openai-chat" and finish == "refusal" and not said.refused:
         finish = "content_filter"
     if client == "gemini" and finish == "tool_calls":
         finish = "stop"
-    return replace(said, finish=finish)
+    last = next((event.sealed for event in reversed(events) if isinstance(event, PartEnd)), None)
+    unsaid = client == "anthropic" and last is not None and last.form == "text"  # no place for it behind all else
+    return replace(said, finish=finish, seals=said.seals - unsaid)
 
 
 def differences(said: Seen, got: Seen) -> list[str]:

@@ -1,13 +1,18 @@
-"""What all tests share: the marker that names what a test proves, and the settings of Hypothesis."""
+"""What all tests share: the marker that names what a test proves, the settings of Hypothesis, and silence of the logs."""
 
 import os
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("quick", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("quick"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+# Gateways in threads outlive pytest's capture; tests that look at log lines use structlog.testing.capture_logs.
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 
 def pytest_configure(config: pytest.Config) -> None:

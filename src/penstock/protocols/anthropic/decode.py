@@ -26,7 +26,7 @@ from penstock.protocols.anthropic.wire import (
 from penstock.wire.payload import ProviderDecoder
 from penstock.wire.sse import Frame
 
-_STOP_REASONS: dict[str, FinishReason] = {
+_FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop_sequence",
     "max_tokens": "length",
@@ -65,12 +65,12 @@ class _Block:
 class Decoder:
     """State of one stream."""
 
-    __slots__ = ("_blocks", "_calls", "_id", "_make", "_origin", "_started", "_token", "_usage")
+    __slots__ = ("_assembler", "_blocks", "_calls", "_id", "_origin", "_started", "_token", "_usage")
 
     def __init__(self, origin: str, token: str) -> None:
         self._origin = origin
         self._token = token
-        self._make = Assembler()
+        self._assembler = Assembler()
         self._usage = UsageReader()
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
@@ -80,7 +80,7 @@ class Decoder:
     @property
     def ended(self) -> bool:
         """Whether Finish or Failure was returned."""
-        return self._make.over
+        return self._assembler.over
 
     def decode(self, frame: Frame) -> list[Event]:
         """Return the events that a frame brings.
@@ -95,17 +95,17 @@ class Decoder:
             event = _event.decode(data)
         except UpstreamFault:
             self._set_aside(data)
-            return self._make.take()
+            return self._assembler.take()
         if event.type == "content_block_delta" and event.delta is not None:
             self._delta(event.index, event.delta, data)
         else:
             self._other(event.type or frame.event, event, data)
-        return self._make.take()
+        return self._assembler.take()
 
     def close(self) -> list[Event]:
         """Return the last events at the end of the body. A stop reason without `message_stop` is an end, too."""
         self._close()
-        return self._make.take()
+        return self._assembler.take()
 
     def _other(self, type_: str, event: StreamEvent, data: bytes) -> None:
         match type_:
@@ -127,46 +127,46 @@ class Decoder:
             case "ping":
                 pass
             case _ if type_ == "error" or event.error is not None:
-                self._make.fail(read_error(200, data))
+                self._assembler.fail(read_error(200, data))
             case _:
-                self._make.emit(Opaque("anthropic", data))
+                self._assembler.emit(Opaque("anthropic", data))
 
     def _delta(self, index: int, delta: BlockDelta, data: bytes) -> None:
         expected = _BLOCK_OF_DELTA.get(delta.type)
         block = self._blocks.get(index)
         if block is None or block.type != expected:
             if expected is None or expected == "tool_use" or (block is not None and not block.type):
-                self._make.emit(Opaque("anthropic", data))
+                self._assembler.emit(Opaque("anthropic", data))
                 return
             block = self._begin_block(index, expected)
         match delta.type:
             case "text_delta":
-                self._make.text(block, "text", delta.text or "")
+                self._assembler.text(block, "text", delta.text or "")
             case "thinking_delta":
-                self._make.text(block, "reasoning", delta.thinking or "")
+                self._assembler.text(block, "reasoning", delta.thinking or "")
             case "signature_delta":
-                self._make.seal(block, self._origin, delta.signature or "")
+                self._assembler.seal(block, self._origin, delta.signature or "")
             case _:
                 if delta.partial_json:
                     block.input = ""
-                    self._make.arguments(block, delta.partial_json)
+                    self._assembler.arguments(block, delta.partial_json)
 
     def _start_block(self, index: int, wire: Block, data: bytes) -> None:
         block = self._begin_block(index, wire.type if wire.type in _BLOCKS else "")
         match block.type:
             case "text":
-                self._make.text(block, "text", wire.text or "")
+                self._assembler.text(block, "text", wire.text or "")
             case "thinking":
-                self._make.text(block, "reasoning", wire.thinking or "")
-                self._make.seal(block, self._origin, wire.signature or "")
+                self._assembler.text(block, "reasoning", wire.thinking or "")
+                self._assembler.seal(block, self._origin, wire.signature or "")
             case "redacted_thinking":
-                self._make.seal(block, self._origin, wire.data or "", "redacted")
+                self._assembler.seal(block, self._origin, wire.data or "", "redacted")
             case "tool_use":
                 self._calls += 1
-                self._make.tool(block, wire.id or f"call_{self._token}_{self._calls}", wire.name or "")
+                self._assembler.tool(block, wire.id or f"call_{self._token}_{self._calls}", wire.name or "")
                 block.input = _json_object(wire.input)
             case _:
-                self._make.emit(Opaque("anthropic", data))
+                self._assembler.emit(Opaque("anthropic", data))
 
     def _begin_block(self, index: int, type_: str) -> _Block:
         """Begin a block; one with the same index that was never stopped ends here."""
@@ -179,13 +179,13 @@ class Decoder:
         block = self._blocks.get(index)
         if block is not None and block.type:
             if block.input:
-                self._make.arguments(block, block.input)
-            self._make.end(block)
+                self._assembler.arguments(block, block.input)
+            self._assembler.end(block)
 
     def _start(self, message: Message) -> None:
         """Take `message_start`. Proxies repeat it; one that retried splices a second message into the first."""
         if self._blocks and message.id != self._id:
-            self._make.fail(_SECOND_MESSAGE)
+            self._assembler.fail(_SECOND_MESSAGE)
             return
         self._id = message.id or ""
         self._begin(self._id, message.model or "")
@@ -194,7 +194,7 @@ class Decoder:
     def _begin(self, id_: str = "", model: str = "") -> None:
         if not self._started:
             self._started = True
-            self._make.emit(Start(id_, model))
+            self._assembler.emit(Start(id_, model))
 
     def _message_delta(self, delta: BlockDelta, usage: WireUsage | None) -> None:
         self._begin()
@@ -204,20 +204,20 @@ class Decoder:
 
     def _update(self, usage: WireUsage | None) -> None:
         if usage is not None:
-            self._make.update(self._usage.read(usage))
+            self._assembler.update(self._usage.read(usage))
 
     def _stop(self, raw: str, sequence: str | None, details: StopDetails | None) -> None:
         """Take the reason why the message ends; an empty one says no more than that it does."""
         self._begin()
         if raw == "refusal" and details is not None and details.explanation:
-            self._make.text("refusal", "refusal", details.explanation)
-        self._make.finish(_STOP_REASONS.get(raw, "other") if raw else "stop", raw, sequence)
+            self._assembler.text("refusal", "refusal", details.explanation)
+        self._assembler.finish(_FINISH.get(raw, "other") if raw else "stop", raw, sequence)
 
     def _close(self) -> None:
-        if self._make.finishing:
+        if self._assembler.finishing:
             for index in self._blocks:
                 self._stop_block(index)
-        self._make.close()
+        self._assembler.close()
 
     def _whole(self, message: Message, data: bytes) -> None:
         """Take a message that is not streamed."""
@@ -241,7 +241,7 @@ class Decoder:
             raise upstream_error("The provider sent an event whose content cannot be understood.", "bad_payload")
         if isinstance(index := event.get("index"), int):
             self._blocks[index] = _Block("")
-        self._make.emit(Opaque("anthropic", data))
+        self._assembler.emit(Opaque("anthropic", data))
 
 
 def read_response(body: bytes, origin: str, token: str) -> list[Event]:

@@ -25,13 +25,13 @@ from penstock.core.events import (
     UsageUpdate,
 )
 from penstock.core.usage import UNKNOWN, Usage
-from penstock.protocols.anthropic.errors import error_body
+from penstock.protocols.anthropic.errors import error_object
 from penstock.protocols.anthropic.usage import write_usage
 from penstock.protocols.arguments import arguments_object
 from penstock.protocols.base import Reply
 from penstock.wire.payload import one_line
 
-_STOP_REASONS: dict[FinishReason, str] = {
+_FINISH: dict[FinishReason, str] = {
     "stop": "end_turn",
     "stop_sequence": "stop_sequence",
     "length": "max_tokens",
@@ -86,7 +86,7 @@ class Encoder:
             case Finish():
                 written = self._finish(event)
             case Failure():
-                written = _event("error", error_body(event.error))
+                written = _event("error", error_object(event.error))
             case Opaque():
                 pass
         return written
@@ -180,7 +180,7 @@ def _head(reply: Reply) -> dict[str, Any]:
 
 def _stop(finish: Finish, refused: bool) -> dict[str, Any]:
     """Return the two fields that say why the message ends. A sequence that nobody named is an ordinary end."""
-    reason = _STOP_REASONS[finish.reason]
+    reason = _FINISH[finish.reason]
     if finish.reason == "stop_sequence" and finish.stop_sequence is None:
         reason = "end_turn"
     if refused and reason == "end_turn":

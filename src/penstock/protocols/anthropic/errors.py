@@ -11,7 +11,7 @@ from msgspec import Struct
 from penstock.core.errors import ErrorInfo, ErrorKind
 from penstock.wire.payload import one_line
 
-_WRITTEN: dict[ErrorKind, tuple[int, str]] = {
+_SPELLING: dict[ErrorKind, tuple[int, str]] = {
     "invalid_request": (400, "invalid_request_error"),
     "unauthenticated": (401, "authentication_error"),
     "billing": (402, "billing_error"),
@@ -91,12 +91,12 @@ def read_error(status: int, body: bytes) -> ErrorInfo:
 
 def write_error(error: ErrorInfo, request_id: str) -> tuple[int, bytes]:
     """Return status and JSON body of an error."""
-    return _WRITTEN[error.kind][0], one_line({**error_body(error), "request_id": request_id})
+    return _SPELLING[error.kind][0], one_line({**error_object(error), "request_id": request_id})
 
 
-def error_body(error: ErrorInfo) -> dict[str, Any]:
+def error_object(error: ErrorInfo) -> dict[str, Any]:
     """Return the body of an error, also the data of an `error` event. The message names the field at fault."""
     message = error.message
     if error.param and error.param not in message:
         message = f"{error.param}: {message}"
-    return {"type": "error", "error": {"type": _WRITTEN[error.kind][1], "message": message}}
+    return {"type": "error", "error": {"type": _SPELLING[error.kind][1], "message": message}}

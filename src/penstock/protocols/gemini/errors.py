@@ -9,7 +9,7 @@ from penstock.core.errors import ErrorInfo, ErrorKind, UpstreamFault
 from penstock.wire.payload import ProviderDecoder, one_line
 
 # Kind -> HTTP status, canonical status. In a stream the first is the number in the error object.
-_SPELLED: dict[ErrorKind, tuple[int, str]] = {
+_SPELLING: dict[ErrorKind, tuple[int, str]] = {
     "invalid_request": (400, "INVALID_ARGUMENT"),
     "unauthenticated": (401, "UNAUTHENTICATED"),
     "billing": (429, "RESOURCE_EXHAUSTED"),
@@ -94,12 +94,12 @@ def read_error_member(value: bytes) -> ErrorInfo:
 def write_error(info: ErrorInfo, request_id: str) -> tuple[int, bytes]:
     """Return HTTP status and body. The shape has no place for a request id; it travels in a header."""
     del request_id
-    return _SPELLED[info.kind][0], error_object(info)
+    return _SPELLING[info.kind][0], error_object(info)
 
 
 def error_object(info: ErrorInfo) -> bytes:
     """Return the error as one line of JSON, `error` its first key: SDKs look for it there in streams, too."""
-    code, status = _SPELLED[info.kind]
+    code, status = _SPELLING[info.kind]
     details: list[dict[str, object]] = []
     if info.param is not None:
         violation = {"field": info.param, "description": info.message}

@@ -52,12 +52,20 @@ class Call(Struct, frozen=True):
 class Client(Protocol):
     """The client's end of a streamed answer. What goes before the first byte can still become an HTTP error."""
 
-    async def start(self, headers: dict[str, str]) -> None:
-        """Send status 200 and the headers of a stream."""
+    async def start(self, headers: dict[str, str], data: bytes) -> None:
+        """Send status 200, the headers of a stream, and its first bytes."""
         ...
 
-    async def write(self, data: bytes) -> None:
-        """Send bytes; returns when the connection can take more."""
+    def push(self, data: bytes) -> bool:
+        """Send bytes at once; return whether the client keeps up. If it does not, wait for `drained`."""
+        ...
+
+    async def drained(self) -> None:
+        """Return when the connection can take more.
+
+        Raises:
+            ConnectionError: the client has left.
+        """
         ...
 
     async def end(self, data: bytes) -> None:

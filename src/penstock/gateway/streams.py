@@ -192,34 +192,65 @@ def _read_events(call: Call, attempt: Attempt, response: UpstreamResponse, body:
 async def _relay(call: Call, attempt: Attempt, response: UpstreamResponse, record: Record, client: Client) -> None:
     """Send the answer on as it comes."""
     relay = _make_relay(call, attempt, response, record)
-    held = b""  # what came before anything that the client must be shown
-    started = False
-    while True:
-        try:
-            chunk = await response.read()
-            data = relay.feed(chunk) if chunk else relay.close()
-        except UpstreamFault as fault:
-            chunk, data = b"", relay.close(broken=fault.info)
-        over = not chunk or relay.ended
-        if not started:
-            held += data
-            if record.error is not None and not record.begun:
-                raise UpstreamFault(record.error)
-            if not (record.begun or over or relay.blind or len(held) > MAX_HELD):
-                continue
-            record.first_output = time.monotonic()
-            await client.start(_headers(call, attempt, response))
-            data, started = held, True
-        if over:
-            break
-        if data:
-            await client.write(data)
+    data, over = await _until_shown(relay, response, record)
+    record.first_output = time.monotonic()
+    if over:
+        await client.start(_headers(call, attempt, response), b"")
+    else:
+        await client.start(_headers(call, attempt, response), data)
+        data = await _to_the_end(relay, response, client)
     if record.error is None:
         await client.end(data)
     else:
         await client.abort(data)
     if relay.blind:
         _log.warning("stream_not_understood", request_id=call.id, provider=attempt.provider.name, why=relay.blind)
+
+
+async def _until_shown(relay: Relay, response: UpstreamResponse, record: Record) -> tuple[bytes, bool]:
+    """Return the bytes up to the first that a client must be shown, and whether they are all.
+
+    Raises:
+        UpstreamFault: the answer broke before there were any.
+    """
+    held = b""
+    while True:
+        try:
+            chunk = await response.read()
+            held += relay.feed(chunk) if chunk else relay.close()
+        except UpstreamFault as fault:
+            chunk = b""
+            held += relay.close(broken=fault.info)
+        if record.error is not None and not record.begun:
+            raise UpstreamFault(record.error)
+        if not chunk or relay.ended:
+            return held, True
+        if held and (record.begun or relay.blind or len(held) > MAX_HELD):
+            return held, False
+
+
+async def _to_the_end(relay: Relay, response: UpstreamResponse, client: Client) -> bytes:
+    """Hand on the rest of the answer as it comes; return its last bytes."""
+    last = b""
+
+    def hand_on(chunk: bytes) -> bool:
+        nonlocal last
+        data = relay.feed(chunk)
+        if relay.ended:
+            last = data
+            return False
+        return client.push(data) if data else True
+
+    while True:
+        try:
+            more = await response.pour(hand_on)
+        except UpstreamFault as fault:
+            return relay.close(broken=fault.info)
+        if relay.ended:
+            return last
+        if not more:
+            return relay.close()
+        await client.drained()
 
 
 def _make_relay(call: Call, attempt: Attempt, response: UpstreamResponse, record: Record) -> Relay:

@@ -5,12 +5,13 @@ wake-up and no queue. docs/decisions/0005 says why this is not a library: the re
 
     connection.send(head + body)
     await connection.head()            status and headers are there
-    while chunk := await connection.read(): ...
+    while chunk := await connection.read(): ...     or: await connection.pour(into)
     connection.reusable                whether another request may follow
 """
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -44,15 +45,17 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body_size", "_clock", "_decoder", "_ends_with_connection", "_error", "_head_size", "_headers_done", "_keep",
-        "_loop", "_over", "_parser", "_patience", "_paused", "_pieces", "_resting_since", "_sent_at", "_transport",
-        "_waiter", "_waiting_since", "headers", "status",
+        "_body_size", "_clock", "_decoder", "_ends_with_connection", "_error", "_head_size", "_headers_done", "_into",
+        "_keep", "_loop", "_over", "_parser", "_patience", "_paused", "_pieces", "_resting_since", "_sent_at",
+        "_stopped", "_transport", "_waiter", "_waiting_since", "headers", "status",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._into: Callable[[bytes], bool] | None = None
+        self._stopped = False  # `_into` wants no more
         self._error: Exception | None = None
         self._over = True  # the response is complete, or none is awaited
         self._paused = False
@@ -124,6 +127,30 @@ class Connection(asyncio.Protocol):
                 raise self._error
             await self._wait()
 
+    async def pour(self, into: Callable[[bytes], bool]) -> bool:
+        """Hand the body to `into` as it comes, in the very callback that brings it, which spares a wake-up a chunk.
+
+        Returns:
+            Whether there may be more: `into` has returned False, and the rest is still to be read.
+
+        Raises:
+            ClosedError, BadResponseError, TimeoutError: as `read`.
+        """
+        while True:
+            if not self._hand_on(into):
+                return True
+            if self._over:
+                return False
+            if self._error is not None:
+                raise self._error
+            self._into, self._stopped = into, False
+            try:
+                await self._wait()
+            finally:
+                self._into = None
+            if self._stopped:
+                return True
+
     def rest(self) -> None:
         """Be put aside until the next request."""
         self._stop_clock()
@@ -165,7 +192,10 @@ class Connection(asyncio.Protocol):
         if self._body_size > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
+        if self._into is None or self._over:
+            self._wake()
+        else:
+            self._hand_on_at_once(self._into)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end: that of the body, if nothing else was to say where it ends."""
@@ -260,6 +290,25 @@ class Connection(asyncio.Protocol):
             self._pieces = [decoder.unconsumed_tail]
             self._body_size = len(decoder.unconsumed_tail)
         return decoded
+
+    def _hand_on(self, into: Callable[[bytes], bool]) -> bool:
+        """Hand on all that has come; return whether all of it was wanted."""
+        while self._pieces:
+            if (data := self._take()) and not into(data):
+                return False
+        return True
+
+    def _hand_on_at_once(self, into: Callable[[bytes], bool]) -> None:
+        self._waiting_since = self._loop.time()
+        try:
+            if self._hand_on(into):
+                return
+        except Exception as error:  # whatever it is concerns the task that waits
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_exception(error)
+        self._into = None
+        self._stopped = True
+        self._wake()
 
     async def _wait(self) -> None:
         self._waiting_since = self._loop.time()

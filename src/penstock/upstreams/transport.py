@@ -1,7 +1,7 @@
 """The way to providers over HTTP. With `connection.py`, the only module that knows the HTTP client.
 
     response = await transport.open(provider, outbound)
-    while chunk := await response.read(): ...
+    while chunk := await response.read(): ...       or: await response.pour(into)
     await response.close()
 
 A chunk is handed on as it arrived. Whatever goes wrong is an UpstreamFault that names the provider, and never an
@@ -14,7 +14,7 @@ import functools
 import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ from penstock.core.errors import ErrorInfo, ErrorKind, UpstreamFault, bad_reques
 from penstock.protocols.base import Outbound
 from penstock.upstreams.auth import credential_headers
 from penstock.upstreams.catalog import Provider
-from penstock.upstreams.connection import BadResponseError, Connection
+from penstock.upstreams.connection import BadResponseError, ClosedError, Connection
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to resolve, connect and shake hands."""
@@ -47,6 +47,9 @@ HAPPY_EYEBALLS_DELAY = 0.25
 
 # What differs between providers goes on top of these. Identity, because a compressed stream is a delayed one.
 _HEADERS = {"accept-encoding": "identity", "content-type": "application/json", "user-agent": "penstock"}
+
+
+_BROKEN = (ClosedError, BadResponseError, TimeoutError)
 
 
 class _Address(Struct, frozen=True):
@@ -205,12 +208,32 @@ class UpstreamResponse:
             return b""
         try:
             return await self._connection.read()
-        except asyncio.CancelledError:
-            self.abort()
-            raise
-        except Exception as error:
+        except _BROKEN as error:
             self.abort()
             raise _reading_fault(self._provider, error) from None
+        except BaseException:
+            self.abort()
+            raise
+
+    async def pour(self, into: Callable[[bytes], bool]) -> bool:
+        """Hand the body to `into` as it arrives, without a wake-up of this task for each chunk.
+
+        Returns:
+            Whether there may be more: `into` has returned False. False at the end of the body.
+
+        Raises:
+            UpstreamFault: as `read`.
+        """
+        if self._connection is None:
+            return False
+        try:
+            return await self._connection.pour(into)
+        except _BROKEN as error:
+            self.abort()
+            raise _reading_fault(self._provider, error) from None
+        except BaseException:
+            self.abort()
+            raise
 
     async def read_all(self, limit: int) -> bytes:
         """Return the rest of the body, up to `limit` bytes of it.

@@ -138,6 +138,7 @@ class Gateway:
                 "protocols": f"{call.protocol.name}>{attempt.protocol.name}",
                 "stream": call.inbound.stream,
                 "end": _end(record, error),
+                "finish": record.finish.raw if record.finish else None,
                 "error": record.error.kind if record.error else None,
                 "input_tokens": usage.input,
                 "output_tokens": usage.output,

@@ -112,7 +112,7 @@ def facts(events: Iterable[Event]) -> Facts:
                 if event.sealed is not None:
                     seals.append(event.sealed)
             case UsageUpdate():
-                usage = usage.updated(event.usage)
+                usage = event.usage
             case _:
                 pass
     finish, error = last if isinstance(last, Finish) else None, last.error if isinstance(last, Failure) else None

@@ -57,7 +57,7 @@ class Sealed(Struct, frozen=True, gc=False):
 
 
 class Start(Struct, frozen=True, gc=False):
-    """The answer begins. `id` and `model` are the provider's own words, for the log; clients get ours."""
+    """The answer begins. `id` and `model` are the provider's own words; clients get ours."""
 
     id: str = ""
     model: str = ""

@@ -49,7 +49,9 @@ def prepare(call: Call, route: Route, learned: frozenset[str]) -> Attempt:
     """
     provider = route.provider
     protocol = PROTOCOLS[provider.protocol]
-    target = msgspec.structs.replace(route.target, quirks=route.target.quirks | learned)
+    target = route.target
+    if learned:
+        target = msgspec.structs.replace(target, quirks=target.quirks | learned)
     if protocol is call.protocol:
         outbound = protocol.forward_request(call.inbound, target)
         estimate = estimate_tokens(len(call.inbound.body))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from penstock.core.errors import ErrorInfo
-from penstock.core.events import Delta, Event, Finish, PartStart, Start, UsageUpdate
+from penstock.core.events import Delta, Event, Finish, PartStart, UsageUpdate
 from penstock.core.usage import UNKNOWN, Usage, estimate_tokens
 
 
@@ -19,7 +19,7 @@ class Record:
         output_bytes: UTF-8 bytes of all output.
     """
 
-    __slots__ = ("begun", "error", "finish", "first_output", "output_bytes", "upstream_id", "usage")
+    __slots__ = ("begun", "error", "finish", "first_output", "output_bytes", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage = UNKNOWN
@@ -28,7 +28,6 @@ class Record:
         self.begun = False
         self.first_output = 0.0
         self.output_bytes = 0
-        self.upstream_id = ""
 
     def observe(self, events: Iterable[Event]) -> None:
         """Take note of events in their order."""
@@ -38,9 +37,7 @@ class Record:
                     self.begun = True
                     self.output_bytes += len(event.text.encode("utf-8", "replace"))
                 case UsageUpdate():
-                    self.usage = self.usage.updated(event.usage)
-                case Start():
-                    self.upstream_id = event.id
+                    self.usage = event.usage
                 case PartStart():
                     self.begun = True
                 case Finish():

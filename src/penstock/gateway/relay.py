@@ -1,6 +1,6 @@
 """The relay: provider's bytes in, client's bytes out. No I/O.
 
-    relay = Relay(protocol, decoder, writer, record)
+    relay = Relay(decoder, writer, record, redact, translation)
     for chunk in upstream:
         send(relay.feed(chunk))
     send(relay.close())
@@ -13,7 +13,7 @@ Only whole frames are handed on. A parser cannot use the first half of a frame, 
 error event where it expects one instead of behind half a payload.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -110,24 +110,28 @@ class Translation:
         return self.finish(events) if events else b""
 
     def finish(self, events: list[Event]) -> bytes:
-        """Return the events, encoded; usage that nobody gave is estimated before the end."""
-        written: list[bytes] = []
-        for event in events:
-            match event:
-                case PartStart() if event.name in self._tool_names:
-                    original = self._tool_names[event.name]
-                    written.append(self._encode(PartStart(event.index, event.kind, event.id, original)))
-                case Finish() if not self._record.usage.known:
-                    estimate = self._record.usage_or_estimate(self._input_tokens)
-                    written.append(self._encode(UsageUpdate(estimate)))
-                    written.append(self._encode(event))
-                case _:
-                    written.append(self._encode(event))
-        return b"".join(written)
+        """Return the events, encoded."""
+        adapted = as_client_knows(events, self._record, self._tool_names, self._input_tokens)
+        return b"".join([self._encode(event) for event in adapted])
 
     def fail(self, error: ErrorInfo) -> bytes:
         """Return the protocol's error event."""
         return self._encode(Failure(error))
+
+
+def as_client_knows(
+    events: list[Event], record: Record, tool_names: dict[str, str], input_tokens: int
+) -> Iterator[Event]:
+    """Yield events with the client's own names of tools, and with an estimate before the end if nobody gave usage."""
+    for event in events:
+        match event:
+            case PartStart() if event.name in tool_names:
+                yield PartStart(event.index, event.kind, event.id, tool_names[event.name])
+            case Finish() if not record.usage.known:
+                yield UsageUpdate(record.usage_or_estimate(input_tokens))
+                yield event
+            case _:
+                yield event
 
 
 class Relay:
@@ -183,7 +187,7 @@ class Relay:
                 (pitfall 112).
         """
         written = self._relay([_completed(frame) for frame in self._reader.close() if _is_whole(frame)])
-        if self._record.error is not None or self.ended:
+        if self.ended:
             return written
         if self.blind:
             return written + self.fail(broken) if broken else written

@@ -9,17 +9,16 @@ import asyncio
 import time
 from urllib.parse import quote
 
-import msgspec
 import structlog
 
 from penstock.core.answer import fold
 from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
-from penstock.core.events import Event, Failure, PartStart, UsageUpdate
+from penstock.core.events import Event, Failure
 from penstock.gateway.attempt import NO_STREAM_OPTIONS, Attempt, prepare, refusal, refuses_usage_option, told
 from penstock.gateway.call import Call, Client, WholeAnswer
 from penstock.gateway.call_log import CallLog
 from penstock.gateway.record import Record
-from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer
+from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer, as_client_knows
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport, UpstreamResponse
 from penstock.wire.framing import FrameReader
@@ -156,16 +155,8 @@ class Gateway:
             raise UpstreamFault(told(events[-1].error, attempt.provider))
         if attempt.passthrough and not response.is_event_stream:
             return body
-        if not record.usage.known:
-            events.insert(-1, UsageUpdate(record.usage_or_estimate(attempt.input_tokens)))
-        names = attempt.outbound.tool_names
-        renamed = [
-            msgspec.structs.replace(event, name=names[event.name])
-            if isinstance(event, PartStart) and event.name in names
-            else event
-            for event in events
-        ]
-        return call.protocol.write_response(fold(renamed), call.reply(attempt.input_tokens))
+        adapted = as_client_knows(events, record, attempt.outbound.tool_names, attempt.input_tokens)
+        return call.protocol.write_response(fold(adapted), call.reply(attempt.input_tokens))
 
 
 def _end(record: Record, error: BaseException | None) -> str:

@@ -44,6 +44,19 @@ class Inbound(Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
+class PathTarget(Struct, frozen=True):
+    """What a protocol's path says, where it says it there and not in the body."""
+
+    model: str
+    stream: bool
+    array: bool = False
+
+
+OpenRequest = Callable[[bytes, PathTarget | None, Mapping[str, str]], Inbound]
+"""How the envelope of a request is opened. Takes the body, what the path says (None for protocols whose path does not
+name the model) and the headers. Raises ClientFault."""
+
+
 class ModelFacts(Struct, frozen=True):
     """What the catalog knows about a model, for writers that must decide how to spell something.
 
@@ -192,15 +205,14 @@ class Counting(Struct, frozen=True):
 
     Attributes:
         path: a regular expression of the path, as `WireProtocol.path`.
-        open_request: opens the envelope of such a request, so that it can be read like one for an answer; takes the
-            same arguments as `WireProtocol.open_request`.
+        open_request: opens the envelope of such a request, so that it can be read like one for an answer.
         outbound: turns a request for an answer into the one that asks for its count.
         read_response: input tokens of a provider's answer. Raises UpstreamFault.
         write_response: the JSON body for a client.
     """
 
     path: str
-    open_request: Callable[[bytes, "PathTarget | None", Mapping[str, str]], Inbound]
+    open_request: OpenRequest
     outbound: Callable[[Outbound], Outbound]
     read_response: Callable[[bytes], int]
     write_response: Callable[[int], bytes]
@@ -219,9 +231,7 @@ class WireProtocol(Struct, frozen=True):
 
     Attributes:
         name: as users write it in the config.
-        open_request: open the envelope of a client's request. Takes the body, the model and streaming mode from the
-            path (None for protocols that have them in the body; otherwise model, stream, array) and the headers.
-            Raises ClientFault.
+        open_request: open the envelope of a client's request.
         read_request: what the client means. Raises ClientFault.
         write_request: an Ask as a provider of this protocol takes it. Raises ClientFault for what would change its
             meaning.
@@ -251,7 +261,7 @@ class WireProtocol(Struct, frozen=True):
     """
 
     name: str
-    open_request: Callable[[bytes, "PathTarget | None", Mapping[str, str]], Inbound]
+    open_request: OpenRequest
     read_request: Callable[[Inbound], Ask]
     write_request: Callable[[Ask, Target], Outbound]
     forward_request: Callable[[Inbound, Target], Outbound]
@@ -274,11 +284,3 @@ class WireProtocol(Struct, frozen=True):
     heartbeat: bytes = b"\n"
     params: Mapping[str, str] = {}
     response_headers: tuple[str, ...] = ()
-
-
-class PathTarget(Struct, frozen=True):
-    """What a protocol's path says, where it says it there and not in the body."""
-
-    model: str
-    stream: bool
-    array: bool = False

@@ -20,7 +20,7 @@ from penstock.core.errors import MAX_RETRY_AFTER, ClientFault, ErrorInfo, Fault
 from penstock.gateway.call import Call
 from penstock.gateway.kept import KeepingClient, Kept
 from penstock.gateway.streams import Gateway
-from penstock.protocols.base import Inbound, ListedModel, PathTarget, WireProtocol
+from penstock.protocols.base import ListedModel, OpenRequest, PathTarget, WireProtocol
 from penstock.protocols.passed import PASSED
 from penstock.protocols.registry import PROTOCOLS, spoken_by
 from penstock.server.client import STREAM_HEADERS, StreamClient
@@ -113,41 +113,35 @@ class Endpoints:
         return await self._kept.get(key.name, found.id, now)
 
     async def _count(self, request: Request, found: Match, request_id: str, key: Key) -> Response:
-        started = time.monotonic()
         protocol = PROTOCOLS[found.protocol]
         counting = protocol.counting
         assert counting is not None, "only protocols that count have such paths"  # noqa: S101
-        target = PathTarget(found.model.removeprefix("models/"), stream=False) if found.model else None
-        inbound = counting.open_request(await _body(request), target, request.headers)
-        call = await self._kept.prepared(_call(request_id, key, protocol, inbound, started))
+        call = await _opened(request, found, request_id, key, protocol, open_request=counting.open_request)
+        call = await self._kept.prepared(call)
         answer = await self._gateway.count(call, counting)
         return Response(answer.body, headers=_identity(request_id) | answer.headers)
 
     async def _pass(self, request: Request, found: Match, request_id: str, key: Key) -> Response | None:
-        started, passed = time.monotonic(), PASSED[found.verb]
-        target = PathTarget(found.model.removeprefix("models/"), stream=False) if found.model else None
-        inbound = passed.protocol.open_request(await _body(request), target, request.headers)
-        call = _call(request_id, key, passed.protocol, inbound, started)
-        if not inbound.stream:
+        passed = PASSED[found.verb]
+        call = await _opened(request, found, request_id, key, passed.protocol)
+        if not call.inbound.stream:
             answer = await self._gateway.passing.answer(call, passed)
             return Response(answer.body, headers=_identity(request_id) | answer.headers)
         client = StreamClient(request, STREAM_HEADERS | _identity(request_id))
         return await _streamed(client, request_id, self._gateway.passing.stream(call, passed, client))
 
     async def _serve(self, request: Request, found: Match, request_id: str, key: Key) -> Response | None:
-        started = time.monotonic()
         protocol = PROTOCOLS[found.protocol]
-        target = _path_target(request, found)
-        inbound = protocol.open_request(await _body(request), target, request.headers)
-        call = await self._kept.prepared(_call(request_id, key, protocol, inbound, started))
+        call = await _opened(request, found, request_id, key, protocol)
+        call = await self._kept.prepared(call)
         identity = _identity(request_id)
-        if not inbound.stream:
+        if not call.inbound.stream:
             answer = await self._gateway.answer(call)
             if call.keep is not None:
                 await call.keep(answer.body)
             return Response(answer.body, headers=identity | answer.headers)
         headers = STREAM_HEADERS | identity
-        if inbound.array:
+        if call.inbound.array:
             headers["Content-Type"] = "application/json"
         client = StreamClient(request, headers)
         keeping = client if call.keep is None else KeepingClient(client, call.keep)
@@ -165,7 +159,22 @@ async def _streamed(client: StreamClient, request_id: str, streaming: Coroutine[
         await client.abort()
 
 
-def _call(request_id: str, key: Key, protocol: WireProtocol, inbound: Inbound, started: float) -> Call:
+async def _opened(
+    request: Request,
+    found: Match,
+    request_id: str,
+    key: Key,
+    protocol: WireProtocol,
+    *,
+    open_request: OpenRequest | None = None,
+) -> Call:
+    """Return the call that a request is; it is opened as its protocol opens requests unless told otherwise.
+
+    Raises:
+        ClientFault: its path, its body or its envelope is not as it should be.
+    """
+    started, target = time.monotonic(), _path_target(request, found)
+    inbound = (open_request or protocol.open_request)(await _body(request), target, request.headers)
     return Call(
         id=request_id,
         key=key.name,
@@ -194,9 +203,9 @@ def _path_target(request: Request, found: Match) -> PathTarget | None:
     Raises:
         ClientFault: the path asks for something that is not served.
     """
-    if not found.verb:
+    if not found.model:
         return None
-    stream = _STREAMING_VERBS.get(found.verb)
+    stream = _STREAMING_VERBS.get(found.verb) if found.operation == "serve" else False
     if stream is None:
         served = " and ".join(_STREAMING_VERBS)
         raise ClientFault(ErrorInfo("not_found", f"The method {found.verb!r} is not served; {served} are."))

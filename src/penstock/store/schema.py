@@ -26,3 +26,148 @@ RESPONSE_ITEMS = sa.Table(
     sa.ForeignKeyConstraint(["key", "response"], ["responses.key", "responses.id"], ondelete="CASCADE"),
     sa.Index("ix_response_items_response", "key", "response"),
 )
+
+# What somebody may do, and how much of it. Its secrets are beside, so that two can live while one replaces the other.
+KEYS = sa.Table(
+    "keys",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),  # stands in the key itself, may be shown and logged
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),  # this and the next two: Unix time in seconds
+    sa.Column("expires", sa.BigInteger, nullable=True),
+    sa.Column("revoked", sa.BigInteger, nullable=True),
+    sa.Column("models", sa.JSON, nullable=False),  # list of globs
+    sa.Column("requests_per_minute", sa.BigInteger, nullable=True),
+    sa.Column("tokens_per_minute", sa.BigInteger, nullable=True),
+    sa.Column("streams", sa.BigInteger, nullable=True),  # requests under way at once
+    sa.Column("budget_limit", sa.BigInteger, nullable=True),  # nano-dollars or tokens
+    sa.Column("budget_unit", sa.Text, nullable=True),  # usd, tokens
+    sa.Column("budget_period", sa.Text, nullable=True),  # day, month, total
+    sa.Column("networks", sa.JSON, nullable=False),  # list of CIDR networks; empty: any
+    sa.Column("labels", sa.JSON, nullable=False),  # object of strings
+)
+
+KEY_SECRETS = sa.Table(
+    "key_secrets",
+    METADATA,
+    sa.Column("digest", sa.Text, primary_key=True),  # keyed hash, hexadecimal
+    sa.Column("key", sa.Text, sa.ForeignKey("keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=True),  # when the one that was replaced ceases to work
+)
+
+# Counters by which processes notice that something was changed: `keys`.
+VERSIONS = sa.Table(
+    "versions",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+
+
+def _counters() -> list[sa.Column[int]]:
+    """Return the columns of core.usage.Usage, in tokens. NULL is unknown, not 0."""
+    names = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
+    return [sa.Column(name, sa.BigInteger, nullable=True) for name in names]
+
+
+# One row for each call of a provider, written before it is called.
+ATTEMPTS = sa.Table(
+    "attempts",
+    METADATA,
+    sa.Column("request", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),  # 1, 2 ...
+    sa.Column("process", sa.Text, nullable=False),  # that makes the call, and settles it while it lives
+    sa.Column("state", sa.Text, nullable=False),  # open, settled
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("key_name", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),  # as the client asked for it
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("upstream_model", sa.Text, nullable=False),
+    sa.Column("client_protocol", sa.Text, nullable=False),
+    sa.Column("upstream_protocol", sa.Text, nullable=False),
+    sa.Column("stream", sa.Boolean, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),  # of the request; Unix time in milliseconds
+    sa.Column("started_ms", sa.BigInteger, nullable=False),  # of the attempt
+    sa.Column("input_estimate", sa.BigInteger, nullable=False),  # tokens
+    # What is given back when it is settled.
+    sa.Column("hold", sa.BigInteger, nullable=False),  # in the unit of the budget
+    sa.Column("budget_unit", sa.Text, nullable=True),
+    sa.Column("budget_period", sa.Text, nullable=True),  # the row of budgets: 2026-11-22, 2026-11, total
+    sa.Column("slot", sa.Boolean, nullable=False),  # whether it counts in rates as one of the key's streams
+    # What it came to; until it is settled, what was seen of it so far.
+    sa.Column("progressed_ms", sa.BigInteger, nullable=True),
+    sa.Column("end", sa.Text, nullable=True),
+    sa.Column("error", sa.Text, nullable=True),
+    *_counters(),
+    sa.Column("usage_source", sa.Text, nullable=True),  # provider, partial, estimate, checkpoint
+    sa.Column("cost", sa.BigInteger, nullable=True),  # nano-dollars; NULL: no price is known
+    sa.Column("price", sa.Text, nullable=True),  # the price as JSON, so that whoever recovers it can compute the cost
+    sa.Column("price_version", sa.Text, nullable=True),
+    sa.Column("first_output_ms", sa.BigInteger, nullable=True),  # after started_ms
+    sa.Column("duration_ms", sa.BigInteger, nullable=True),
+    sa.Index(
+        "ix_attempts_open",
+        "process",
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    ),
+)
+
+# One row for each request that reached a provider, written when it is over.
+REQUESTS = sa.Table(
+    "requests",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("key_name", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),  # of the last attempt, as the next two
+    sa.Column("upstream_model", sa.Text, nullable=False),
+    sa.Column("upstream_protocol", sa.Text, nullable=False),
+    sa.Column("client_protocol", sa.Text, nullable=False),
+    sa.Column("stream", sa.Boolean, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("end", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=True),
+    *_counters(),
+    sa.Column("usage_source", sa.Text, nullable=False),
+    sa.Column("cost", sa.BigInteger, nullable=True),
+    sa.Column("first_output_ms", sa.BigInteger, nullable=True),  # after created_ms
+    sa.Column("duration_ms", sa.BigInteger, nullable=False),
+    sa.Column("gap_median_ms", sa.BigInteger, nullable=True),  # between chunks of output
+    sa.Column("gap_longest_ms", sa.BigInteger, nullable=True),
+    sa.Index("ix_requests_created", "created_ms"),
+    sa.Index("ix_requests_key", "key", "created_ms"),
+)
+
+BUDGETS = sa.Table(
+    "budgets",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("unit", sa.Text, primary_key=True),  # usd (nano-dollars), tokens
+    sa.Column("period", sa.Text, primary_key=True),  # 2026-11-22, 2026-11, total
+    sa.Column("spent", sa.BigInteger, nullable=False),
+    sa.Column("held", sa.BigInteger, nullable=False),
+)
+
+# Rate limits, where no Redis holds them.
+RATES = sa.Table(
+    "rates",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),  # requests, tokens, streams
+    # requests and tokens: the theoretical arrival time of GCRA, Unix time in microseconds; streams: how many.
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+# Gateways that run, so that what one leaves open when it dies is settled by another.
+PROCESSES = sa.Table(
+    "processes",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("started", sa.BigInteger, nullable=False),
+    sa.Column("seen", sa.BigInteger, nullable=False),  # Unix time in seconds; renewed while it lives
+)

@@ -1,0 +1,148 @@
+"""Keys, the ledger, budgets and rates."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def _counters() -> list[sa.Column[int]]:
+    names = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
+    return [sa.Column(name, sa.BigInteger, nullable=True) for name in names]
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    _make_keys()
+    _make_attempts()
+    _make_requests()
+    _make_counters()
+
+
+def _make_keys() -> None:
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("created", sa.BigInteger, nullable=False),
+        sa.Column("expires", sa.BigInteger, nullable=True),
+        sa.Column("revoked", sa.BigInteger, nullable=True),
+        sa.Column("models", sa.JSON, nullable=False),
+        sa.Column("requests_per_minute", sa.BigInteger, nullable=True),
+        sa.Column("tokens_per_minute", sa.BigInteger, nullable=True),
+        sa.Column("streams", sa.BigInteger, nullable=True),
+        sa.Column("budget_limit", sa.BigInteger, nullable=True),
+        sa.Column("budget_unit", sa.Text, nullable=True),
+        sa.Column("budget_period", sa.Text, nullable=True),
+        sa.Column("networks", sa.JSON, nullable=False),
+        sa.Column("labels", sa.JSON, nullable=False),
+    )
+    op.create_table(
+        "key_secrets",
+        sa.Column("digest", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, sa.ForeignKey("keys.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("created", sa.BigInteger, nullable=False),
+        sa.Column("expires", sa.BigInteger, nullable=True),
+    )
+    op.create_index("ix_key_secrets_key", "key_secrets", ["key"])
+
+
+def _make_attempts() -> None:
+    op.create_table(
+        "attempts",
+        sa.Column("request", sa.Text, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("process", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("key_name", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("upstream_model", sa.Text, nullable=False),
+        sa.Column("client_protocol", sa.Text, nullable=False),
+        sa.Column("upstream_protocol", sa.Text, nullable=False),
+        sa.Column("stream", sa.Boolean, nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("started_ms", sa.BigInteger, nullable=False),
+        sa.Column("input_estimate", sa.BigInteger, nullable=False),
+        sa.Column("hold", sa.BigInteger, nullable=False),
+        sa.Column("budget_unit", sa.Text, nullable=True),
+        sa.Column("budget_period", sa.Text, nullable=True),
+        sa.Column("slot", sa.Boolean, nullable=False),
+        sa.Column("progressed_ms", sa.BigInteger, nullable=True),
+        sa.Column("end", sa.Text, nullable=True),
+        sa.Column("error", sa.Text, nullable=True),
+        *_counters(),
+        sa.Column("usage_source", sa.Text, nullable=True),
+        sa.Column("cost", sa.BigInteger, nullable=True),
+        sa.Column("price", sa.Text, nullable=True),
+        sa.Column("price_version", sa.Text, nullable=True),
+        sa.Column("first_output_ms", sa.BigInteger, nullable=True),
+        sa.Column("duration_ms", sa.BigInteger, nullable=True),
+    )
+    still_open = sa.text("state = 'open'")
+    op.create_index("ix_attempts_open", "attempts", ["process"], sqlite_where=still_open, postgresql_where=still_open)
+
+
+def _make_requests() -> None:
+    op.create_table(
+        "requests",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("key_name", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("upstream_model", sa.Text, nullable=False),
+        sa.Column("upstream_protocol", sa.Text, nullable=False),
+        sa.Column("client_protocol", sa.Text, nullable=False),
+        sa.Column("stream", sa.Boolean, nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("end", sa.Text, nullable=False),
+        sa.Column("error", sa.Text, nullable=True),
+        *_counters(),
+        sa.Column("usage_source", sa.Text, nullable=False),
+        sa.Column("cost", sa.BigInteger, nullable=True),
+        sa.Column("first_output_ms", sa.BigInteger, nullable=True),
+        sa.Column("duration_ms", sa.BigInteger, nullable=False),
+        sa.Column("gap_median_ms", sa.BigInteger, nullable=True),
+        sa.Column("gap_longest_ms", sa.BigInteger, nullable=True),
+    )
+    op.create_index("ix_requests_created", "requests", ["created_ms"])
+    op.create_index("ix_requests_key", "requests", ["key", "created_ms"])
+
+
+def _make_counters() -> None:
+    op.create_table(
+        "versions",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "budgets",
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("unit", sa.Text, primary_key=True),
+        sa.Column("period", sa.Text, primary_key=True),
+        sa.Column("spent", sa.BigInteger, nullable=False),
+        sa.Column("held", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "rates",
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("value", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "processes",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("started", sa.BigInteger, nullable=False),
+        sa.Column("seen", sa.BigInteger, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """Remove the tables."""
+    for table in ("processes", "rates", "budgets", "versions", "requests", "attempts", "key_secrets", "keys"):
+        op.drop_table(table)

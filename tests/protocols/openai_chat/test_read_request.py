@@ -534,7 +534,7 @@ EPHEMERAL = {"type": "ephemeral"}
         ({"cache_control": EPHEMERAL}, "5m"),
         ({"cache_control": {**EPHEMERAL, "ttl": "1h"}}, "1h"),
         ({"prompt_cache_breakpoint": {"mode": "explicit"}}, "5m"),
-        ({"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}, "1h"),
+        ({"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}, "5m"),
         ({"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}, "1h"),
     ],
 )

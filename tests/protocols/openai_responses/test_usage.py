@@ -7,6 +7,7 @@ from hypothesis import given
 from penstock.core.usage import UNKNOWN, Usage
 from penstock.protocols.openai_responses import stream_wire as wire
 from penstock.protocols.openai_responses.usage import UsageReader, write_usage
+from penstock.protocols.openai_usage import InputDetails
 from tests.strategies import usages
 
 
@@ -38,7 +39,7 @@ def test_usage_that_nobody_knows_is_null() -> None:
 def test_the_latest_counter_wins_and_nothing_is_summed() -> None:
     reader = UsageReader()
     reader.read(wire.Usage(input_tokens=0, output_tokens=1))
-    assert reader.read(wire.Usage(10, wire.InputDetails(cached_tokens=4), None)) == Usage(6, 4, output=1)
+    assert reader.read(wire.Usage(10, InputDetails(cached_tokens=4), None)) == Usage(6, 4, output=1)
 
 
 @pytest.mark.parametrize("count", [-1, 2**60])
@@ -47,7 +48,7 @@ def test_a_counter_that_cannot_be_a_count_is_as_good_as_none(count: int) -> None
 
 
 def test_more_cached_than_there_was_is_not_less_than_nothing() -> None:
-    assert UsageReader().read(wire.Usage(5, wire.InputDetails(9))) == Usage(uncached=0, cache_read=9)
+    assert UsageReader().read(wire.Usage(5, InputDetails(9))) == Usage(uncached=0, cache_read=9)
 
 
 @given(usages())

@@ -7,24 +7,16 @@ from msgspec import Struct
 
 from penstock.core.answer import AnswerPart
 from penstock.core.events import PartKind, TokenLogprob
+from penstock.protocols.openai_logprobs import Logprob, bytes_of, read_tokens, write_token
 
 Logprobs = tuple[TokenLogprob, ...]
-
-
-class _Token(Struct, frozen=True):
-    """A token, or one of those that were likely in its place."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-    top_logprobs: "list[_Token] | None" = None
 
 
 class _Logprobs(Struct, frozen=True):
     """Those of a choice, streamed or whole."""
 
-    content: list[_Token] | None = None
-    refusal: list[_Token] | None = None
+    content: list[Logprob] | None = None
+    refusal: list[Logprob] | None = None
 
 
 def read_logprobs(value: Any) -> tuple[Logprobs, Logprobs]:
@@ -36,12 +28,12 @@ def read_logprobs(value: Any) -> tuple[Logprobs, Logprobs]:
         told = msgspec.convert(value, _Logprobs, strict=False)
     except msgspec.ValidationError:
         return (), ()
-    return tuple(_read(token) for token in told.content or ()), tuple(_read(token) for token in told.refusal or ())
+    return read_tokens(told.content or ()), read_tokens(told.refusal or ())
 
 
 def write_logprobs(logprobs: Logprobs, kind: PartKind) -> dict[str, Any] | None:
     """Return the value of `logprobs` for the tokens of a part of this kind; None if nothing is told of them."""
-    tokens = [{**_spelled(token), "top_logprobs": [_spelled(other) for other in token.top]} for token in logprobs]
+    tokens = [write_token(token, _known_bytes) for token in logprobs]
     if not tokens:
         return None
     return {"content": None, "refusal": tokens} if kind == "refusal" else {"content": tokens, "refusal": None}
@@ -55,15 +47,6 @@ def logprobs_of(parts: tuple[AnswerPart, ...]) -> dict[str, Any] | None:
     return {name: next((each[name] for each in told if each[name]), None) for name in told[0]} if told else None
 
 
-def _read(token: _Token) -> TokenLogprob:
-    utf8 = None if token.bytes is None else tuple(token.bytes)
-    return TokenLogprob(token.token, token.logprob, utf8, tuple(_read(other) for other in token.top_logprobs or ()))
-
-
-def _spelled(token: TokenLogprob) -> dict[str, Any]:
-    utf8: list[int] | None = None
-    if token.utf8 is not None:
-        utf8 = list(token.utf8)
-    elif "\ufffd" not in token.token:  # a piece of a character, whose bytes its text cannot tell
-        utf8 = list(token.token.encode("utf-8", "replace"))
-    return {"token": token.token, "logprob": token.logprob, "bytes": utf8}
+def _known_bytes(token: TokenLogprob) -> list[int] | None:
+    """Return the bytes of a token; none for a piece of a character, whose bytes its text cannot tell."""
+    return None if token.utf8 is None and "\ufffd" in token.token else bytes_of(token)

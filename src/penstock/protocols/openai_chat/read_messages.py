@@ -23,8 +23,7 @@ from penstock.protocols import media
 from penstock.protocols.arguments import arguments_object
 from penstock.protocols.dropped import Dropped
 from penstock.protocols.openai_chat import wire
-
-_SOUNDS = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+from penstock.protocols.openai_content import read_lifetime, read_sound
 
 _ContentPart = wire.TextPart | wire.RefusalPart | wire.ImagePart | wire.FilePart | wire.SoundPart
 
@@ -75,11 +74,6 @@ def _marked(parts: tuple[Part, ...], control: wire.CacheControl | None) -> tuple
     return parts
 
 
-def _breakpoint(mark: wire.CacheBreakpoint | None) -> CacheLifetime | None:
-    """Return the lifetime nearest to OpenAI's: it names minimums of 30 minutes and more, or leaves it to the model."""
-    return None if mark is None else "1h" if mark.ttl is not None else "5m"
-
-
 def _parts(
     content: "str | list[wire.TextPart] | list[wire.UserPart] | list[wire.AssistantPart]", at: str
 ) -> tuple[Part, ...]:
@@ -103,9 +97,8 @@ def _part(part: _ContentPart, at: str) -> Part:
         case wire.FilePart():
             read = _document(part.file, f"{at}.file")
         case wire.SoundPart():
-            data = media.standard_base64(part.input_audio.data, f"{at}.input_audio.data")
-            read = Media("audio", _SOUNDS[part.input_audio.format], data)
-    cache = lifetime(part.cache_control) or _breakpoint(part.prompt_cache_breakpoint)
+            read = read_sound(part.input_audio, f"{at}.input_audio")
+    cache = lifetime(part.cache_control) or read_lifetime(part.prompt_cache_breakpoint)
     return replace(read, cache=cache) if cache else read
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from penstock.core.usage import Usage, latest
 from penstock.protocols.openai_chat import wire
+from penstock.protocols.openai_usage import InputDetails, OutputDetails
 
 
 class UsageReader:
@@ -21,8 +22,8 @@ class UsageReader:
 
     def read(self, usage: wire.Usage) -> Usage:
         """Take in the counters that `usage` gives, and return all that is known, made disjoint."""
-        inputs = usage.prompt_tokens_details or wire.InputDetails()
-        outputs = usage.completion_tokens_details or wire.OutputDetails()
+        inputs = usage.prompt_tokens_details or InputDetails()
+        outputs = usage.completion_tokens_details or OutputDetails()
         cached = (inputs.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens)
         self._cached = latest(next((count for count in cached if count is not None), None), self._cached)
         self._prompt = latest(usage.prompt_tokens, self._prompt)

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from penstock.core.request import Effort
+from penstock.protocols.openai_content import CacheBreakpoint, Sound
+from penstock.protocols.openai_usage import InputDetails, OutputDetails
 
 # --- requests ------------------------------------------------------------------------------------------------------
 
@@ -31,12 +33,6 @@ class CacheControl(Struct, frozen=True):
     """The mark that Anthropic's models know, as compatible routers take it: the prefix that ends here may be kept."""
 
     ttl: Literal["5m", "1h"] | None = None
-
-
-class CacheBreakpoint(Struct, frozen=True):
-    """OpenAI's own mark; without `ttl` the prefix is kept as long as the provider likes."""
-
-    ttl: str | None = None
 
 
 class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
@@ -82,13 +78,6 @@ class FilePart(Struct, frozen=True, tag_field="type", tag="file"):
     file: FileContent
     prompt_cache_breakpoint: CacheBreakpoint | None = None
     cache_control: CacheControl | None = None
-
-
-class Sound(Struct, frozen=True):
-    """Base64."""
-
-    data: str
-    format: Literal["wav", "mp3"]
 
 
 class SoundPart(Struct, frozen=True, tag_field="type", tag="input_audio"):
@@ -368,19 +357,6 @@ class Delta(Struct, frozen=True, gc=False):
     refusal: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
     annotations: Any = None
-
-
-class InputDetails(Struct, frozen=True, gc=False):
-    """Of which."""
-
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class OutputDetails(Struct, frozen=True, gc=False):
-    """Of which."""
-
-    reasoning_tokens: int | None = None
 
 
 class Usage(Struct, frozen=True, gc=False):

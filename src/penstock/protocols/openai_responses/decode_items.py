@@ -11,7 +11,8 @@ from msgspec import Raw
 
 from penstock.core.assembly import Assembler
 from penstock.core.errors import UpstreamFault
-from penstock.core.events import Citation, PartKind, TokenLogprob
+from penstock.core.events import Citation, PartKind
+from penstock.protocols.openai_logprobs import Logprob, read_tokens
 from penstock.protocols.openai_responses import stream_wire as wire
 from penstock.protocols.openai_responses.namespaces import joined
 from penstock.wire import payload
@@ -48,7 +49,7 @@ class Message:
         self.refused = False
         self.over = False
 
-    def say(self, kind: SaidKind, index: int, text: str, logprobs: list[wire.Logprob] | None = None) -> None:
+    def say(self, kind: SaidKind, index: int, text: str, logprobs: list[Logprob] | None = None) -> None:
         """Take more text of a piece."""
         piece = self._piece(kind, index)
         if piece.over or self.over:
@@ -58,7 +59,7 @@ class Message:
             self.refused |= kind == "refusal"
         if logprobs:
             piece.told = True
-            self._assembler.text(piece, kind, text, _logprobs(logprobs))
+            self._assembler.text(piece, kind, text, read_tokens(logprobs))
         else:
             self._assembler.text(piece, kind, text)
 
@@ -215,19 +216,6 @@ def _input(item: wire.Item) -> str:
 
 def _json_text(arguments: wire.Arguments | None) -> str:
     return payload.encode(arguments).decode() if isinstance(arguments, dict) else arguments or ""
-
-
-def _logprobs(logprobs: list[wire.Logprob]) -> tuple[TokenLogprob, ...]:
-    return tuple(
-        TokenLogprob(
-            entry.token or "",
-            entry.logprob,
-            None if entry.utf8 is None else tuple(entry.utf8),
-            _logprobs(entry.top_logprobs or []),
-        )
-        for entry in logprobs
-        if entry.logprob is not None
-    )
 
 
 def _citation(raw: Raw) -> Citation | None:

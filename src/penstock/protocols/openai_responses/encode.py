@@ -36,6 +36,7 @@ from penstock.core.events import (
 from penstock.core.usage import UNKNOWN
 from penstock.protocols.base import Reply
 from penstock.protocols.openai_errors import error_object
+from penstock.protocols.openai_logprobs import bytes_of, write_token
 from penstock.protocols.openai_responses import encode_items as items
 from penstock.protocols.openai_responses.encode_response import ResponseObject
 from penstock.protocols.openai_responses.namespaces import split_names
@@ -166,7 +167,7 @@ class Encoder:
         self._sequence += 1
         if not logprobs:
             return b"%b%b%b%b%d}\n\n" % (begun, piece.head, escape_lines(encode(text)), piece.tail, number)
-        told = [items.logprob(token) for token in logprobs]
+        told = [write_token(token, bytes_of) for token in logprobs]
         piece.logprobs += told
         rest = encode({"delta": text, "logprobs": told, "sequence_number": number})
         return b"".join((begun, piece.head[: -len(b'"delta":')], escape_lines(rest[1:]), b"\n\n"))

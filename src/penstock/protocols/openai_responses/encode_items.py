@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from penstock.core.events import Citation, PartKind, PartStart, TokenLogprob
+from penstock.core.events import Citation, PartKind, PartStart
 from penstock.wire.payload import one_line
 
 Members = dict[str, Any]
@@ -81,16 +81,6 @@ def annotation(citation: Citation, begun: int, length: int) -> Members:
         "start_index": begun + (citation.start or 0),
         "end_index": end,
     }
-
-
-def logprob(token: TokenLogprob) -> Members:
-    """Return how likely a token was, and what else was likely in its place."""
-    return {**_likely(token), "top_logprobs": [_likely(other) for other in token.top]}
-
-
-def _likely(token: TokenLogprob) -> Members:
-    utf8 = token.token.encode("utf-8", "replace") if token.utf8 is None else token.utf8
-    return {"token": token.token, "logprob": token.logprob, "bytes": list(utf8)}
 
 
 def as_text(pieces: list[str]) -> Raw:

@@ -24,6 +24,7 @@ from penstock.core.request import (
 from penstock.protocols import media
 from penstock.protocols.arguments import arguments_object
 from penstock.protocols.dropped import Dropped
+from penstock.protocols.openai_content import read_lifetime, read_sound
 from penstock.protocols.openai_responses import request_wire as wire
 from penstock.protocols.openai_responses.namespaces import joined
 from penstock.wire.payload import client_decoder
@@ -44,8 +45,6 @@ _ALLOWED: dict[str, type | tuple[type, ...]] = {
     "user": (wire.InputText, wire.OutputText, wire.InputImage, wire.InputFile, wire.InputAudio),
     "assistant": (wire.InputText, wire.OutputText, wire.RefusalContent),
 }
-_SOUNDS = {"wav": "audio/wav", "mp3": "audio/mpeg"}
-_LIFETIMES: dict[str | None, CacheLifetime] = {"12h": "1h"}  # the longer and, for all else, the shorter that there is
 
 
 def read_input(given: str | list[msgspec.Raw], dropped: Dropped) -> list[Turn]:
@@ -145,15 +144,14 @@ def _parts(content: wire.Content, at: str) -> Iterable[Part]:
         case wire.RefusalContent():
             return (Refusal(content.refusal),) if content.refusal else ()
         case wire.InputAudio():
-            data = media.standard_base64(content.input_audio.data, f"{at}.input_audio.data")
-            return (Media("audio", _SOUNDS[content.input_audio.format], data),)
+            return (read_sound(content.input_audio, f"{at}.input_audio"),)
         case wire.InputText() | wire.InputImage() | wire.InputFile():
             return _shown(content, at)
 
 
 def _shown(content: wire.Shown, at: str) -> Iterable[Text | Media]:
     """Return what the model is shown, in a message or in a tool's answer."""
-    cache = _lifetime(content.prompt_cache_breakpoint)
+    cache = read_lifetime(content.prompt_cache_breakpoint)
     match content:
         case wire.InputText():
             return (Text(content.text, cache),) if content.text else ()
@@ -161,10 +159,6 @@ def _shown(content: wire.Shown, at: str) -> Iterable[Text | Media]:
             return (_image(content, at, cache),)
         case wire.InputFile():
             return (_document(content, at, cache),)
-
-
-def _lifetime(mark: wire.CacheBreakpoint | None) -> CacheLifetime | None:
-    return None if mark is None else _LIFETIMES.get(mark.ttl, "5m")
 
 
 def _image(image: wire.InputImage, at: str, cache: CacheLifetime | None) -> Media:

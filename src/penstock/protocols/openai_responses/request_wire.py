@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from penstock.core.request import Effort
+from penstock.protocols.openai_content import CacheBreakpoint, Sound
 
 Named = Annotated[str, Meta(min_length=1)]
 PositiveInt = Annotated[int, Meta(ge=1)]
@@ -92,12 +93,6 @@ class Request(Struct, frozen=True):
 # --- content -------------------------------------------------------------------------------------------------------
 
 
-class CacheBreakpoint(Struct, frozen=True):
-    """The prefix that ends here may be kept; without `ttl` as long as the provider likes."""
-
-    ttl: str | None = None
-
-
 class InputText(Struct, frozen=True, tag_field="type", tag="input_text"):
     """Text that was said to the model."""
 
@@ -135,13 +130,6 @@ class InputFile(Struct, frozen=True, tag_field="type", tag="input_file"):
     filename: str | None = None
     detail: str | None = None
     prompt_cache_breakpoint: CacheBreakpoint | None = None
-
-
-class Sound(Struct, frozen=True):
-    """Base64."""
-
-    data: str
-    format: Literal["wav", "mp3"]
 
 
 class InputAudio(Struct, frozen=True, tag_field="type", tag="input_audio"):

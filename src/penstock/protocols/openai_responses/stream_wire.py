@@ -7,25 +7,15 @@ Source: https://platform.openai.com/docs/api-reference/responses and responses-s
 docs/protocols.md.
 """
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
+
+from penstock.protocols.openai_logprobs import Logprob
+from penstock.protocols.openai_usage import InputDetails, OutputDetails
 
 NULL = Raw(b"null")
 
 Arguments = str | dict[str, Raw]
 """Of a call: JSON text, or, as some servers have it, an object, whose numbers are kept as they came."""
-
-
-class InputDetails(Struct, frozen=True, gc=False):
-    """Of which."""
-
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class OutputDetails(Struct, frozen=True, gc=False):
-    """Of which."""
-
-    reasoning_tokens: int | None = None
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -35,15 +25,6 @@ class Usage(Struct, frozen=True, gc=False):
     input_tokens_details: InputDetails | None = None
     output_tokens: int | None = None
     output_tokens_details: OutputDetails | None = None
-
-
-class Logprob(Struct, frozen=True, gc=False):
-    """A token and how likely it was."""
-
-    token: str | None = None
-    logprob: float | None = None
-    utf8: list[int] | None = field(name="bytes", default=None)
-    top_logprobs: "list[Logprob] | None" = None
 
 
 class Annotation(Struct, frozen=True, gc=False):

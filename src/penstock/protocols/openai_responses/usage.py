@@ -4,6 +4,7 @@ from typing import Any
 
 from penstock.core.usage import Usage, latest
 from penstock.protocols.openai_responses import stream_wire as wire
+from penstock.protocols.openai_usage import InputDetails, OutputDetails
 
 
 class UsageReader:
@@ -20,8 +21,8 @@ class UsageReader:
 
     def read(self, usage: wire.Usage) -> Usage:
         """Take in the counters that `usage` gives, and return all that is known, made disjoint."""
-        inputs = usage.input_tokens_details or wire.InputDetails()
-        outputs = usage.output_tokens_details or wire.OutputDetails()
+        inputs = usage.input_tokens_details or InputDetails()
+        outputs = usage.output_tokens_details or OutputDetails()
         self._input = latest(usage.input_tokens, self._input)
         self._cached = latest(inputs.cached_tokens, self._cached)
         self._written = latest(inputs.cache_write_tokens, self._written)

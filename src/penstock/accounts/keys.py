@@ -13,7 +13,8 @@ import hashlib
 import hmac
 import string
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from msgspec import Struct
 
@@ -39,11 +40,56 @@ class StaticKey(Struct, frozen=True):
     key: Secret
 
 
-class Key(Struct, frozen=True):
-    """A key that was recognised. `id` may be shown and logged."""
+class Budget(Struct, frozen=True):
+    """How much a key may use up.
 
-    name: str
+    Attributes:
+        limit: nano-dollars or tokens.
+        unit: which of the two.
+        period: how long it has to last; days and months are those of UTC.
+    """
+
+    limit: int
+    unit: Literal["usd", "tokens"]
+    period: Literal["day", "month", "total"]
+
+
+class Limits(Struct, frozen=True):
+    """How fast a key may use things up. None: as fast as it likes.
+
+    Attributes:
+        requests_per_minute: requests begun.
+        tokens_per_minute: tokens of requests and answers together.
+        streams: requests under way at once, streamed or not.
+    """
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    streams: int | None = None
+
+
+class Key(Struct, frozen=True):
+    """A key that was recognised, and what it may do.
+
+    Attributes:
+        id: stands in a generated key itself, `config:<name>` for one of the config; may be shown and logged.
+        name: for people.
+        models: globs of the model names that it may ask for.
+        limits: how fast.
+        budget: how much; None is without end.
+        expires: Unix time in seconds from which on it is refused; None is never.
+        networks: in CIDR notation, where it may be used from; none means anywhere.
+        labels: what its owner says about it.
+    """
+
     id: str
+    name: str
+    models: tuple[str, ...] = ("*",)
+    limits: Limits = Limits()
+    budget: Budget | None = None
+    expires: int | None = None
+    networks: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
 
 
 class Keyring:
@@ -57,10 +103,10 @@ class Keyring:
         self._pepper = pepper
         self._keys: dict[str, tuple[str, Key]] = {}  # half a digest finds a key, the whole one proves it
         for record in stored:
-            self._add(record.digest, Key(record.name, record.id))
+            self._add(record.digest, Key(record.id, record.name))
         for entry in static:
             digest = digest_of(pepper, entry.key.reveal())
-            self._add(digest, Key(entry.name, digest[:ID_LENGTH]))
+            self._add(digest, Key(f"config:{entry.name}", entry.name))
 
     def __len__(self) -> int:
         return len(self._keys)

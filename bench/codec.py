@@ -85,7 +85,7 @@ def _make_relay(upstream: WireProtocol, client: WireProtocol) -> Relay:
     record, encoder = Record(), client.encoder(_reply)
 
     def translation() -> Translation:
-        return Translation(encoder, record, 12)
+        return Translation(encoder, record, lambda: 12)
 
     writer = Passthrough(encoder, upstream.usage_only) if upstream is client else translation()
     return Relay(upstream.decoder("lab", "b7Qx2"), writer, record, lambda info: info, translation)

@@ -32,7 +32,7 @@ from penstock.wire.sse import Frame
 
 ORIGIN = "origin-provider"
 TOKEN = "t0ken"
-REPLY = Reply(token=TOKEN, model="lab/model", created=1_790_000_000, include_usage=True, input_estimate=7)
+REPLY = Reply(token=TOKEN, model="lab/model", created=1_790_000_000, include_usage=True, input_estimate=lambda: 7)
 
 FINISH_AS: dict[str, dict[FinishReason, FinishReason]] = {
     "openai-chat": {"stop_sequence": "stop", "context_window": "length", "pause": "length", "other": "stop"},

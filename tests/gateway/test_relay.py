@@ -21,7 +21,7 @@ def passing(protocol: str, *, strip_usage: bool = False) -> tuple[Relay, Record]
     spoken = PROTOCOLS[protocol]
     record, encoder = Record(), spoken.encoder(REPLY)
     writer = Passthrough(encoder, spoken.usage_only if strip_usage else None)
-    translation = Translation(encoder, record, 1)
+    translation = Translation(encoder, record, lambda: 1)
     return Relay(spoken.decoder("lab", "t0ken"), writer, record, lambda info: info, lambda: translation), record
 
 

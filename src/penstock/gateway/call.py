@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.core.request import Ask
-from penstock.protocols.base import Inbound, Reply, WireProtocol
+from penstock.protocols.base import Inbound, Reply, WireProtocol, no_estimate
 
 
 class Call(Struct, frozen=True):
@@ -43,7 +43,7 @@ class Call(Struct, frozen=True):
         """
         return self.protocol.read_request(self.inbound)
 
-    def reply(self, input_estimate: int) -> Reply:
+    def reply(self, input_estimate: Callable[[], int] = no_estimate) -> Reply:
         """Return what an encoder needs to know to answer this call."""
         return Reply(
             token=self.token,

@@ -93,9 +93,9 @@ class TokenCounter:
 
     def _estimated(self, call: Call, attempt: Attempt, model: str) -> int:
         if attempt.protocol is not call.protocol:
-            return attempt.estimate.tokens
+            return attempt.estimate.tokens()
         try:
             ask = call.read()
         except ClientFault:
-            return attempt.estimate.tokens  # the provider may take what cannot be translated, such as its own tools
-        return self._fits.measured(attempt.provider.name, model, ask).tokens
+            return attempt.estimate.tokens()  # the provider may take what cannot be translated, such as its own tools
+        return self._fits.measured(attempt.provider.name, model, ask).tokens()

@@ -8,8 +8,6 @@ import functools
 from collections import OrderedDict
 from collections.abc import Callable
 
-from msgspec import Struct
-
 from penstock.core.estimate import Size, measure
 from penstock.core.request import Ask
 from penstock.core.token_fit import TokenFit
@@ -23,16 +21,26 @@ EAGER = 64
 SELDOM = 16
 
 
-class Estimate(Struct, frozen=True):
-    """What a request comes to, before the provider says.
+class Estimate:
+    """What a request comes to, before the provider says. Few answers need to know, so it is found out when asked.
 
-    Attributes:
-        tokens: of its input.
+    Args:
+        count: finds out the tokens of the input.
         learn: takes what the provider then counted.
     """
 
-    tokens: int
-    learn: Callable[[int], None]
+    __slots__ = ("_count", "_tokens", "learn")
+
+    def __init__(self, count: Callable[[], int], learn: Callable[[int], None]) -> None:
+        self.learn = learn
+        self._count = count
+        self._tokens: int | None = None
+
+    def tokens(self) -> int:
+        """Return the tokens of the input, always the same number."""
+        if self._tokens is None:
+            self._tokens = self._count()
+        return self._tokens
 
 
 class TokenFits:
@@ -44,13 +52,14 @@ class TokenFits:
 
     def measured(self, provider: str, model: str, ask: Ask) -> Estimate:
         """Estimate a request that was read."""
-        fit, size = self._of(provider, model), measure(ask)
-        return Estimate(fit.tokens(size), functools.partial(self._observe, fit, size))
+        fit, measured = self._of(provider, model), _Measured(ask)
+        return Estimate(lambda: fit.tokens(measured.size()), functools.partial(self._observe, fit, measured))
 
     def by_length(self, provider: str, model: str, length: int) -> Estimate:
         """Estimate a request of which only the bytes of its body are known."""
         fit = self._of(provider, model)
-        return Estimate(fit.tokens_of_bytes(length), functools.partial(fit.observe_bytes, length))
+        count = functools.partial(fit.tokens_of_bytes, length)
+        return Estimate(count, functools.partial(fit.observe_bytes, length))
 
     def _of(self, provider: str, model: str) -> TokenFit:
         name = provider, model
@@ -63,7 +72,21 @@ class TokenFits:
             self._fits.move_to_end(name)
         return fit
 
-    def _observe(self, fit: TokenFit, size: Size, counted: int) -> None:
+    def _observe(self, fit: TokenFit, measured: "_Measured", counted: int) -> None:
         self._seen += 1
         if fit.observations < EAGER or self._seen % SELDOM == 0:
-            fit.observe(size, counted)
+            fit.observe(measured.size(), counted)
+
+
+class _Measured:
+    """A request until somebody asks for its size, then the size."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, ask: Ask) -> None:
+        self._held: Ask | Size = ask
+
+    def size(self) -> Size:
+        if isinstance(self._held, Ask):
+            self._held = measure(self._held)
+        return self._held

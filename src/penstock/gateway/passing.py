@@ -102,7 +102,7 @@ class Passing:
         route = self._catalog.resolve(call.inbound.model)
         provider = self._offering(route, passed)
         outbound = passed.outbound(call.inbound, route.target.model)
-        estimate = Estimate(len(call.inbound.body) // BYTES_PER_TOKEN, _unlearned)
+        estimate = Estimate(lambda: len(call.inbound.body) // BYTES_PER_TOKEN, _unlearned)
         return Attempt(provider, PROTOCOLS[provider.protocol], outbound, True, estimate)
 
     def _offering(self, route: Route, passed: Passed) -> Provider:
@@ -171,7 +171,7 @@ class _Relay:
         if error is None:
             await self._client.end(b"")
         else:
-            await self._client.abort(self._call.protocol.encoder(self._call.reply(0)).encode(Failure(error)))
+            await self._client.abort(self._call.protocol.encoder(self._call.reply()).encode(Failure(error)))
 
 
 def _look(frames: list[Frame], attempt: Attempt, record: Record) -> bytes:

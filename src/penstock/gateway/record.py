@@ -1,6 +1,6 @@
 """What one call came to: the single place that usage, logs and limits look at, streamed or not."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from penstock.core.errors import ErrorInfo
 from penstock.core.events import Delta, Event, Finish, PartStart, UsageUpdate
@@ -48,11 +48,11 @@ class Record:
                 case _:
                     pass
 
-    def usage_or_estimate(self, input_tokens: int) -> Usage:
+    def usage_or_estimate(self, input_tokens: Callable[[], int]) -> Usage:
         """Return the provider's usage; what it does not know, or did not live to count, is estimated and flagged."""
         seen = estimate_tokens(self.output_bytes)
         if not self.usage.known:
-            return Usage(uncached=max(1, input_tokens), output=seen, estimated=True)
+            return Usage(uncached=max(1, input_tokens()), output=seen, estimated=True)
         if (self.finish is None or self.cut) and (self.usage.output or 0) < seen:
             # The provider did not live to count: its last count is from the beginning of the answer.
             return self.usage.updated(Usage(output=seen, estimated=True))

@@ -98,7 +98,7 @@ class ArrayPassthrough:
 class Translation:
     """The client's protocol says what the provider's said."""
 
-    def __init__(self, encoder: Encoder, record: Record, input_tokens: int) -> None:
+    def __init__(self, encoder: Encoder, record: Record, input_tokens: Callable[[], int]) -> None:
         self._encode = encoder.encode
         self._record = record
         self._input_tokens = input_tokens
@@ -118,7 +118,7 @@ class Translation:
         return self._encode(Failure(error))
 
 
-def counted(events: list[Event], record: Record, input_tokens: int) -> Iterator[Event]:
+def counted(events: list[Event], record: Record, input_tokens: Callable[[], int]) -> Iterator[Event]:
     """Yield events; before the end, where the provider did not count to the end, with an estimate."""
     for event in events:
         if isinstance(event, Finish):

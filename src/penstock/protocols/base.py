@@ -124,6 +124,11 @@ class Outbound(Struct, frozen=True):
     stop: tuple[str, ...] = ()
 
 
+def no_estimate() -> int:
+    """Return 0 tokens: nobody estimates."""
+    return 0
+
+
 class Reply(Struct, frozen=True):
     """What an encoder needs to know about the answer it writes.
 
@@ -133,7 +138,7 @@ class Reply(Struct, frozen=True):
         created: Unix time in seconds.
         include_usage: whether the client asked for usage in the stream.
         array: write a JSON array instead of an event stream.
-        input_estimate: input tokens, estimated, for protocols that announce usage before anybody knows it.
+        input_estimate: counts the input tokens, estimated, for protocols that announce usage before anybody knows it.
         seal: how a seal is spelled for the client: as an envelope. Whoever speaks for the origin itself (the
             simulator) gives the bare data.
         fields: the top level of the client's request, for protocols whose answers repeat some of it.
@@ -144,7 +149,7 @@ class Reply(Struct, frozen=True):
     created: int
     include_usage: bool = True
     array: bool = False
-    input_estimate: int = 0
+    input_estimate: Callable[[], int] = no_estimate
     seal: Callable[[Sealed], str] = envelope.wrap
     fields: Mapping[str, msgspec.Raw] = {}
 

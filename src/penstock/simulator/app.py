@@ -223,7 +223,7 @@ def _reply(inbound: Inbound, settings: Settings, call: Call) -> Reply:
         created=int(time.time()),
         include_usage=inbound.include_usage and not silent,
         array=inbound.array,
-        input_estimate=0 if silent else call.usage.uncached or 0,
+        input_estimate=lambda: 0 if silent else call.usage.uncached or 0,
         seal=_bare,
         fields=inbound.fields,
     )

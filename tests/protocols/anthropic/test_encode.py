@@ -31,7 +31,7 @@ from penstock.protocols.anthropic import PROTOCOL
 from penstock.protocols.base import Reply
 from tests.protocols.driving import decode_all, recording
 
-REPLY = Reply("abc", "lab/model", 1_700_000_000, input_estimate=7)
+REPLY = Reply("abc", "lab/model", 1_700_000_000, input_estimate=lambda: 7)
 SEALED = Sealed("lab", "c2ln")
 
 

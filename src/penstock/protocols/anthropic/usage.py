@@ -4,6 +4,7 @@ They come in `message_start` and again in `message_delta`. The numbers are cumul
 came before, field by field, and nothing is ever added (pitfalls 93, 96, case T3).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from penstock.core.usage import Usage, latest
@@ -50,10 +51,10 @@ class UsageReader:
         return self._written - hour, hour
 
 
-def write_usage(usage: Usage, input_estimate: int) -> dict[str, Any]:
+def write_usage(usage: Usage, input_estimate: Callable[[], int]) -> dict[str, Any]:
     """Return the usage object; the four counters that SDKs require are always there, input estimated if need be."""
     counts: dict[str, Any] = {
-        "input_tokens": input_estimate if usage.uncached is None else usage.uncached,
+        "input_tokens": input_estimate() if usage.uncached is None else usage.uncached,
         "cache_creation_input_tokens": usage.cache_written,
         "cache_read_input_tokens": usage.cache_read or 0,
         "output_tokens": usage.output or 0,

@@ -41,6 +41,8 @@ BAD_BODIES = {
     "huge float": (b'{"a":1e400}', "too large for a 64-bit float"),
     "lone surrogate": (b'{"a":"\\ud83d"}', "half of a surrogate pair"),
     "lone surrogate as key": (b'{"\\udc00":1}', "half of a surrogate pair"),
+    "129 arrays": (b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "more than 128 levels"),
+    "string of brackets": (b'"' + b"[" * 200 + b'"', "must be a JSON object, not a string"),
     "10000 arrays": (b"[" * 10_000, "more than 128 levels"),
     "10000 objects": (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "more than 128 levels"),
     "10000 arrays inside": (b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}", "more than 128 levels"),
@@ -71,6 +73,45 @@ def test_a_bad_body_is_a_400_that_says_why(body: bytes, reason: str) -> None:
 )
 def test_a_good_body_is_let_through(body: bytes) -> None:
     assert set(parse_object(body)) == set(json.loads(body))
+
+
+TRICKY = st.text(st.sampled_from('[]{}"\\:,é'), max_size=12)
+"""Strings that look like structure, or like the end of a string."""
+
+
+@given(TRICKY, st.integers(MAX_DEPTH - 4, MAX_DEPTH + 4))
+@pytest.mark.covers("P64")
+def test_only_brackets_outside_of_strings_are_depth(text: str, depth: int) -> None:
+    value: Any = {}
+    for level in range(depth - 2):
+        value = {text: value} if level % 3 else [text, value, text]
+    body = json.dumps({"a": value}).encode()
+    if depth <= MAX_DEPTH:
+        assert set(parse_object(body)) == {"a"}
+    else:
+        with pytest.raises(ClientFault, match="more than 128 levels"):
+            parse_object(body)
+
+
+MEGABYTES = {
+    "strings": b'{"a":[' + b'"a",' * 500_000 + b"[]]}",
+    "strings of brackets": b'{"a":[' + b'"[",' * 500_000 + b'"{"]}',
+    "escaped quotes": b'{"a":"' + b'[\\"' * 500_000 + b'"}',
+    "objects": b'{"a":[' + b'{"a":"b"},' * 200_000 + b"{}]}",
+}
+
+
+@pytest.mark.covers("P64")
+@pytest.mark.parametrize("body", MEGABYTES.values(), ids=MEGABYTES)
+def test_megabytes_of_small_things_are_let_through(body: bytes) -> None:
+    assert set(parse_object(body)) == {"a"}
+
+
+@pytest.mark.covers("P64")
+def test_a_string_that_never_ends_is_refused_however_many_quotes_it_holds() -> None:
+    """It was looked through again from each of its quotes, which took minutes."""
+    with pytest.raises(ClientFault, match="Unterminated string"):
+        parse_object(b'{"a":[' + b"[]," * 200 + b'"' + b'\\"' * 500_000)
 
 
 @given(st.dictionaries(TEXTS, JSON, max_size=5))

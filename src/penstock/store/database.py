@@ -1,93 +1,147 @@
-"""The database: SQLite in a file, brought up to date when it is opened."""
+"""The database: SQLite in a file, or PostgreSQL; brought up to date when it is opened."""
 
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from alembic.migration import MigrationContext
+from msgspec import Struct
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from penstock.core.errors import ConfigError
+from penstock.store.dialect import POSTGRESQL, SQLITE, lock_for_migration, make_async_engine, make_engine
 
-BUSY_TIMEOUT = 5000
-"""Milliseconds to wait for another process that writes."""
 
-_PRAGMAS = (
-    f"PRAGMA busy_timeout = {BUSY_TIMEOUT}",
-    "PRAGMA journal_mode = WAL",  # readers do not wait for the writer: https://sqlite.org/wal.html
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA synchronous = NORMAL",  # with WAL this survives the death of the process, and of the machine consistently
-)
+class Upgrade(Struct, frozen=True):
+    """Between which revisions a database was migrated; `before` is None if it was empty."""
+
+    before: str | None
+    after: str
 
 
 class Database:
     """An open database. `engine` is what repositories talk to."""
 
-    def __init__(self, engine: AsyncEngine, temporary: tempfile.TemporaryDirectory[str] | None) -> None:
+    def __init__(
+        self, engine: AsyncEngine, writing: sa.Engine, temporary: tempfile.TemporaryDirectory[str] | None
+    ) -> None:
         self.engine = engine
+        self._writing = writing
         self._temporary = temporary
 
     @classmethod
-    async def open(cls, path: Path | None) -> "Database":
-        """Open the file, which is made if it is not there, and migrate it. None is a file that goes when it is closed.
+    async def open(cls, location: Path | str | None) -> "Database":
+        """Open a database, and migrate it.
 
-        SQLite's own databases in memory would not do: all that use one are in the same transaction, and it goes with
-        its connection, which a call that is cancelled takes along.
+        SQLite's own databases in memory would not do for a temporary one: all that use one are in the same transaction,
+        and it goes with its connection, which a call that is cancelled takes along.
+
+        Args:
+            location: SQLite's file, which is made if it is not there; `postgresql://...`; or None for a file that goes
+                when it is closed.
 
         Raises:
-            ConfigError: the file cannot be opened, or is not a database of ours.
+            ConfigError: it cannot be reached, opened or written, or is not a database of ours.
         """
         temporary = None
-        if path is None:
+        if location is None:
             temporary = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="penstock-")
-            path = Path(temporary.name, "penstock.db")
-        # Migrating reads files and imports modules, and may wait for another process: a thread's work.
-        await asyncio.to_thread(_migrate, path)
-        url = sa.URL.create("sqlite+aiosqlite", database=str(path))
-        engine = await asyncio.to_thread(create_async_engine, url)  # looks for the file's whole path
-        event.listen(engine.sync_engine, "connect", _configure)
-        return cls(engine, temporary)
+            location = Path(temporary.name, "penstock.db")
+        await upgrade(location)
+        url = _url(location)
+        # Looks for the file's whole path, or loads the driver's library.
+        engine = await asyncio.to_thread(make_async_engine, url)
+        return cls(engine, make_engine(url), temporary)
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """What to compile statements for."""
+        return self.engine.dialect
+
+    def connect(self) -> sa.Connection:
+        """Return a connection for a thread. Its transactions can write from the beginning.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: the database cannot be reached.
+        """
+        return self._writing.connect()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections but those for threads."""
         await self.engine.dispose()
         if self._temporary is not None:
             await asyncio.to_thread(self._temporary.cleanup)
 
 
-def _configure(connection: Any, record: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
+async def upgrade(location: Path | str) -> Upgrade:
+    """Bring a database up to date. Of several processes that do so at once, one does and the others wait.
+
+    Raises:
+        ConfigError: it cannot be reached, opened or written, or is not a database of ours.
+    """
+    # Migrating reads files and imports modules, and may wait for another process: a thread's work.
+    return await asyncio.to_thread(_upgrade, location)
 
 
-def _migrate(path: Path) -> None:
-    """Bring a file up to date, which is made if it is not there."""
-    _make_file(path)
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
-    event.listen(engine, "connect", _configure)
+def _upgrade(location: Path | str) -> Upgrade:
+    url = _url(location)
+    if isinstance(location, Path):
+        _make_file(location)
+    try:
+        engine = make_engine(url)
+    except ModuleNotFoundError:
+        raise ConfigError('PostgreSQL needs its driver: pip install "penstock[postgres]"') from None
+    try:
+        with engine.begin() as connection:
+            return _migrate(connection)
+    except (DBAPIError, command.util.CommandError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise ConfigError(f"{_named(url)}: cannot be used: {' '.join(str(cause).split())}") from None
+    finally:
+        engine.dispose()
+
+
+def _migrate(connection: sa.Connection) -> Upgrade:
+    lock_for_migration(connection)
+    before = _revision(connection)
     config = Config()
     config.set_main_option("script_location", "penstock:store/migrations")
     config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    return Upgrade(before, _revision(connection) or "")
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _url(location: Path | str) -> sa.URL:
+    """Return the URL of a database, without a driver. What is wrong with it is told without it: it has a password."""
+    if isinstance(location, Path):
+        return sa.URL.create(SQLITE, database=str(location))
     try:
-        with engine.begin() as connection:
-            # BEGIN IMMEDIATE takes the write lock: of several processes that start at once, one migrates and the others
-            # wait.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except (DBAPIError, command.util.CommandError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise ConfigError(f"{path}: cannot be used: {cause}") from None
-    finally:
-        engine.dispose()
+        url = sa.make_url(location)
+    except (ArgumentError, ValueError):
+        url = None
+    # An @ is left over if the password has a slash that is not encoded.
+    if url is None or url.drivername not in (POSTGRESQL, "postgres") or "@" in (url.database or ""):
+        raise ConfigError(
+            "not the address of a database: expected postgresql://user:password@host:5432/database, "
+            "with %2F for a / in the password and so on"
+        )
+    return url.set(drivername=POSTGRESQL)
+
+
+def _named(url: sa.URL) -> str:
+    """Return what a database is called in messages."""
+    if url.drivername == SQLITE:
+        return str(url.database)
+    return f"the database {url.database or ''} on {url.host or 'this machine'}"
 
 
 def _make_file(path: Path) -> None:

@@ -1,0 +1,106 @@
+"""Where SQLite and PostgreSQL differ, and nothing else. A database is named by its URL, without a driver.
+
+No wait for a database is unbounded: not for a connection, a lock, or an answer over a network that has failed.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+SQLITE = "sqlite"
+POSTGRESQL = "postgresql"
+
+LOCK_TIMEOUT = 5_000
+"""Milliseconds to wait for another process that writes."""
+
+_MIGRATION_LOCK = 0x50454E53544F434B  # any number, the same for all; PostgreSQL has a lock for each
+
+_SQLITE_SETTINGS = (
+    f"PRAGMA busy_timeout = {LOCK_TIMEOUT}",
+    "PRAGMA journal_mode = WAL",  # readers do not wait for the writer: https://sqlite.org/wal.html
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA synchronous = NORMAL",  # with WAL this survives the death of the process, and of the machine consistently
+)
+
+_POSTGRESQL_SETTINGS = (
+    f"SET lock_timeout = {LOCK_TIMEOUT}",
+    "SET statement_timeout = 30000",
+    "SET idle_in_transaction_session_timeout = 30000",  # a process that was stopped must not keep its locks
+    "SET timezone = 'UTC'",
+)
+
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS; what the URL says counts more
+_LIBPQ = {
+    "connect_timeout": "3",
+    "tcp_user_timeout": "10000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "application_name": "penstock",
+}
+
+Insert = sqlite.Insert | postgresql.Insert
+
+
+def insert(table: sa.Table, dialect: sa.Dialect) -> Insert:
+    """Return an INSERT that has `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    return postgresql.insert(table) if dialect.name == POSTGRESQL else sqlite.insert(table)
+
+
+def make_engine(url: sa.URL) -> sa.Engine:
+    """Return an engine for threads. Its connections are not pooled; its transactions can write from the beginning.
+
+    In SQLite a transaction that reads first and writes then fails if another process wrote in between; one that begins
+    with the write lock waits for its turn: https://sqlite.org/lang_transaction.html.
+    """
+    if url.get_backend_name() == POSTGRESQL:
+        engine = sa.create_engine(_with_driver(url, "psycopg"), poolclass=NullPool)
+    else:
+        # Python's module must not begin transactions by itself.
+        engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+        event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "connect", _configurer(url))
+    return engine
+
+
+def make_async_engine(url: sa.URL) -> AsyncEngine:
+    """Return a pool of connections for the event loop."""
+    if url.get_backend_name() == POSTGRESQL:
+        # The server may have been restarted since a connection was used last.
+        engine = create_async_engine(_with_driver(url, "psycopg"), pool_pre_ping=True, pool_timeout=10)
+    else:
+        engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
+    event.listen(engine.sync_engine, "connect", _configurer(url))
+    return engine
+
+
+def lock_for_migration(connection: sa.Connection) -> None:
+    """Let one process migrate, and the others wait until its transaction ends. SQLite's have begun so."""
+    if connection.dialect.name == POSTGRESQL:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 60000")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+
+
+def _with_driver(url: sa.URL, driver: str) -> sa.URL:
+    return url.set(drivername=f"{POSTGRESQL}+{driver}", query={**_LIBPQ, **url.query})
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _configurer(url: sa.URL) -> Any:
+    settings = _POSTGRESQL_SETTINGS if url.get_backend_name() == POSTGRESQL else _SQLITE_SETTINGS
+
+    def configure(connection: Any, record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for setting in settings:
+            cursor.execute(setting)
+        cursor.close()
+        connection.commit()
+
+    return configure

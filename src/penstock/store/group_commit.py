@@ -1,0 +1,158 @@
+"""Many small writes, few transactions: a thread that takes whatever waits and commits it at once.
+
+    writer = GroupCommit(database.connect, apply)
+    result = await writer.submit(job)
+    await writer.close()
+
+A commit costs far more than the statements in it. While one is under way the jobs that come wait for the next; so
+batches are as large as the load makes them, and a job that comes alone does not wait at all.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+
+from penstock.store.errors import StoreUnavailableError
+
+MAX_JOBS = 500
+"""Jobs in a transaction: while it lasts, other processes cannot write to SQLite."""
+
+MAX_TRIES = 3
+"""Times that a batch is tried in which the database chose a victim of a deadlock."""
+
+_DEADLOCK = ("40001", "40P01")  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class GroupCommit(Generic[Job, Result]):
+    """The writer thread. It belongs to the event loop that runs when it is made."""
+
+    def __init__(
+        self, connect: Callable[[], sa.Connection], apply: Callable[[sa.Connection, list[Job]], Sequence[Result]]
+    ) -> None:
+        """Start the thread; it connects when the first job comes.
+
+        Args:
+            connect: returns a connection whose transactions lock what they write, within a bounded time.
+            apply: does the jobs, in the order in which they were submitted, within the transaction that was begun, and
+                returns a result for each. It is called in the thread. What it did is rolled back if it raises, and it
+                may then be called again with some of the same jobs.
+        """
+        self._connect = connect
+        self._apply = apply
+        self._loop = asyncio.get_running_loop()
+        self._waiting: queue.SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._connection: sa.Connection | None = None
+        self._thread = threading.Thread(target=self._run, name="penstock-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> asyncio.Future[Result]:
+        """Return the future result of a job: it is there when the job is committed.
+
+        The job is done whether or not somebody still waits. The future raises StoreUnavailableError, or what `apply`
+        raised for this job alone; the job is then undone.
+        """
+        future: asyncio.Future[Result] = self._loop.create_future()
+        if self._closed:
+            future.set_exception(StoreUnavailableError("closed"))
+        else:
+            self._waiting.put((job, future))
+        return future
+
+    async def close(self) -> None:
+        """Commit what waits, and end. Whatever is submitted from now on fails."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            taken = [self._waiting.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(taken) < MAX_JOBS:
+                    taken.append(self._waiting.get_nowait())
+            closing = taken[-1] is None  # nothing comes after it
+            batch = [entry for entry in taken if entry is not None]
+            if batch:
+                self._commit([job for job, _ in batch], [future for _, future in batch])
+        self._disconnect()
+
+    def _commit(self, jobs: list[Job], futures: list[asyncio.Future[Result]]) -> None:
+        """Do jobs in one transaction; if one of them makes it fail, each in its own."""
+        try:
+            results = self._transact(jobs)
+        except Exception as error:
+            unavailable = isinstance(error, SQLAlchemyError) and not _is_of_a_job(error)
+            if unavailable:
+                self._disconnect()
+            if unavailable or len(jobs) == 1:
+                self._tell(_fail, futures, error)
+            else:
+                for job, future in zip(jobs, futures, strict=True):
+                    self._commit([job], [future])
+        else:
+            self._tell(_resolve, futures, results)
+
+    def _transact(self, jobs: list[Job]) -> Sequence[Result]:
+        tries = 1
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                with self._connection.begin():
+                    results = self._apply(self._connection, jobs)
+            except DBAPIError as error:
+                if tries == MAX_TRIES or getattr(error.orig, "sqlstate", None) not in _DEADLOCK:
+                    raise
+                tries += 1
+            else:
+                return results
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()
+
+    def _tell(self, how: Callable[..., None], futures: list[asyncio.Future[Result]], outcome: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(how, futures, outcome)
+
+
+def _is_of_a_job(error: SQLAlchemyError) -> bool:
+    """Whether the database works, and only refuses what it was told."""
+    return isinstance(error, IntegrityError | DataError | ProgrammingError) and not error.connection_invalidated
+
+
+def _resolve(futures: list[asyncio.Future[Result]], results: Sequence[Result]) -> None:
+    for future, result in zip(futures, results, strict=True):
+        if not future.done():  # cancelled, if whoever waited has left
+            future.set_result(result)
+
+
+def _fail(futures: list[asyncio.Future[Result]], error: Exception) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(_for_waiter(error))
+
+
+def _for_waiter(error: Exception) -> Exception:
+    """Return an exception of his own, for each that is raised grows a traceback."""
+    if not isinstance(error, SQLAlchemyError):
+        return error
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    unavailable = StoreUnavailableError(" ".join(str(cause).split()))
+    unavailable.__cause__ = error
+    return unavailable

@@ -39,6 +39,7 @@ class Attempt(Struct, frozen=True):
 
     Attributes:
         provider: where it goes.
+        model: what the provider is asked for, in its own name.
         protocol: what the provider speaks.
         outbound: what it is sent.
         passthrough: whether the answer's bytes are handed on untouched.
@@ -49,6 +50,7 @@ class Attempt(Struct, frozen=True):
     """
 
     provider: Provider
+    model: str
     protocol: WireProtocol
     outbound: Outbound
     passthrough: bool
@@ -92,6 +94,7 @@ def _forwarded(call: Call, provider: Provider, target: Target, fits: TokenFits) 
     passthrough = provider.relay == "passthrough" and not outbound.stop and not outbound.custom_tools
     return Attempt(
         provider,
+        target.model,
         call.protocol,
         outbound,
         passthrough,
@@ -102,7 +105,7 @@ def _forwarded(call: Call, provider: Provider, target: Target, fits: TokenFits) 
 
 
 def _translated(call: Call, provider: Provider, target: Target, seals: SealCache, fits: TokenFits) -> Attempt:
-    ask = seals.restore(call.read(), call.key, provider.name)
+    ask = seals.restore(call.read(), call.key.id, provider.name)
     protocol = PROTOCOLS[provider.protocol]
     try:
         outbound = protocol.write_request(ask, target)
@@ -111,6 +114,7 @@ def _translated(call: Call, provider: Provider, target: Target, seals: SealCache
     dropped = (*ask.dropped, *(reworded(name, call.protocol.params) for name in outbound.dropped))
     return Attempt(
         provider,
+        target.model,
         protocol,
         msgspec.structs.replace(outbound, dropped=tuple(dict.fromkeys(dropped))),
         False,

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from penstock.accounts.keys import Key
 from penstock.core.request import Ask
 from penstock.protocols.base import Inbound, Reply, WireProtocol, no_estimate
 
@@ -15,7 +16,7 @@ class Call(Struct, frozen=True):
 
     Attributes:
         id: the request id, also given to the client.
-        key: name of the key that was used.
+        key: the key that was used; what clients come back to belongs to its id.
         protocol: what the client speaks.
         inbound: its request.
         token: random, for the ids of the answer.
@@ -26,7 +27,7 @@ class Call(Struct, frozen=True):
     """
 
     id: str
-    key: str
+    key: Key
     protocol: WireProtocol
     inbound: Inbound
     token: str

@@ -57,7 +57,7 @@ class TokenCounter:
         _log.info(
             "counted",
             request_id=call.id,
-            key=call.key,
+            key=call.key.name,
             model=call.inbound.model,
             provider=attempt.provider.name,
             input_tokens=tokens,

@@ -96,8 +96,8 @@ class Kept:
     async def _continued(self, call: Call, keeping: Keeping, wish: Wish) -> Inbound:
         store, now = await self._opened(), call.created
         try:
-            earlier = [] if wish.previous is None else await store.history(call.key, wish.previous, now)
-            others = await store.having(call.key, wish.items, now) if wish.items else []
+            earlier = [] if wish.previous is None else await store.history(call.key.id, wish.previous, now)
+            others = await store.having(call.key.id, wish.items, now) if wish.items else []
         except MissingTurnError as missing:
             raise _no_previous(str(missing)) from None
         except TooLargeError:
@@ -110,7 +110,7 @@ class Kept:
                 turn = keeping.turn(call.inbound, wish, last)
                 if turn is None:
                     return
-                kept = await (await self._opened()).put(call.key, turn, call.created)
+                kept = await (await self._opened()).put(call.key.id, turn, call.created)
             except Exception:  # the answer is good, whatever became of its copy
                 _log.exception("response_not_kept", request_id=call.id)
                 return

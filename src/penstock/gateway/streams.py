@@ -7,6 +7,7 @@ cut, so that no SDK can mistake the break for an end.
 
 import asyncio
 import time
+from collections.abc import Iterable
 from urllib.parse import quote
 
 import structlog
@@ -14,6 +15,7 @@ import structlog
 from penstock.core.answer import fold
 from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
 from penstock.core.events import Event, Failure
+from penstock.core.outcome import End
 from penstock.gateway.adapt import Adaptation, AdaptedDecoder
 from penstock.gateway.attempt import Attempt, prepare, quirk_told_by, refusal, told
 from penstock.gateway.call import Call, Client, WholeAnswer
@@ -21,6 +23,7 @@ from penstock.gateway.call_log import CallLog
 from penstock.gateway.counting import TokenCounter
 from penstock.gateway.heartbeat import Heartbeat
 from penstock.gateway.learning import TokenFits
+from penstock.gateway.observer import Ended, Observer
 from penstock.gateway.passing import Passing
 from penstock.gateway.record import Record
 from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer, counted
@@ -52,12 +55,18 @@ class Gateway:
     of tools, and how models count.
     """
 
-    def __init__(self, catalog: Catalog, transport: Transport, heartbeat: float) -> None:
-        """Serve models of `catalog`; let streams be silent for no more than `heartbeat` seconds, or 0 for ever."""
+    def __init__(
+        self, catalog: Catalog, transport: Transport, heartbeat: float, observers: Iterable[Observer] = ()
+    ) -> None:
+        """Serve models of `catalog`; let streams be silent for no more than `heartbeat` seconds, or 0 for ever.
+
+        The log and `observers` are told of each call that is over.
+        """
         self._catalog = catalog
         self._transport = transport
         self._heartbeat = heartbeat
         self._log = CallLog()
+        self._observers = (self._log.observe, *observers)
         self._learned: dict[tuple[str, str], frozenset[str]] = {}  # provider and model -> quirks
         self._seals = SealCache(time.monotonic)
         self._fits = TokenFits()
@@ -153,24 +162,27 @@ class Gateway:
         usage = record.usage_or_estimate(attempt.estimate.tokens)
         if record.finish is not None and record.usage.input:
             attempt.estimate.learn(record.usage.input)
-        self._log.note(
-            {
-                "request_id": call.id,
-                "key": call.key,
-                "model": call.inbound.model,
-                "provider": attempt.provider.name,
-                "protocols": f"{call.protocol.name}>{attempt.protocol.name}",
-                "stream": call.inbound.stream,
-                "end": _end(record, error),
-                "finish": record.finish.raw if record.finish else None,
-                "error": record.error.kind if record.error else None,
-                "input_tokens": usage.input,
-                "output_tokens": usage.output,
-                "usage": "estimate" if usage.estimated else "provider",
-                "first_output": round(record.first_output - call.started, 4) if record.first_output else None,
-                "seconds": round(time.monotonic() - call.started, 4),
-            }
+        ended = Ended(
+            request=call.id,
+            key=call.key.name,
+            model=call.inbound.model,
+            provider=attempt.provider.name,
+            upstream_model=attempt.model,
+            client_protocol=call.protocol.name,
+            upstream_protocol=attempt.protocol.name,
+            stream=call.inbound.stream,
+            end=_end(record, error),
+            error=record.error.kind if record.error else None,
+            finish=record.finish.raw if record.finish else None,
+            usage=usage,
+            usage_source="estimate" if usage.estimated else "provider",
+            cost=None,
+            first_output=record.first_output - call.started if record.first_output else None,
+            seconds=time.monotonic() - call.started,
+            gaps=record.gaps,
         )
+        for observe in self._observers:
+            observe(ended)
 
     def _whole(self, call: Call, attempt: Attempt, response: UpstreamResponse, record: Record, body: bytes) -> bytes:
         """Return the client's body for a provider's whole answer."""
@@ -227,11 +239,11 @@ class Gateway:
         return Relay(decoder, writer, record, redacted, translation)
 
     def _adaptation(self, call: Call, attempt: Attempt) -> Adaptation:
-        watch = self._seals.watch(call.key, attempt.provider.name).feed if attempt.may_call else None
+        watch = self._seals.watch(call.key.id, attempt.provider.name).feed if attempt.may_call else None
         return Adaptation(attempt.outbound, watch)
 
 
-def _end(record: Record, error: BaseException | None) -> str:
+def _end(record: Record, error: BaseException | None) -> End:
     """Return in a word how a call ended."""
     if record.error is not None:
         return "failed"

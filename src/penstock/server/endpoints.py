@@ -105,12 +105,12 @@ class Endpoints:
     async def _answer_kept(self, request: Request, found: Match, key: Key) -> bytes:
         now, keeping = int(time.time()), PROTOCOLS[found.protocol].keeping
         if keeping is not None and found.verb == "input_items":
-            return await self._kept.input(keeping, key.name, found.id, request.query, now)
+            return await self._kept.input(keeping, key.id, found.id, request.query, now)
         if keeping is not None and request.method == "DELETE":
-            return await self._kept.delete(keeping, key.name, found.id, now)
+            return await self._kept.delete(keeping, key.id, found.id, now)
         if found.verb == "cancel":
-            await self._kept.cancel(key.name, found.id, now)
-        return await self._kept.get(key.name, found.id, now)
+            await self._kept.cancel(key.id, found.id, now)
+        return await self._kept.get(key.id, found.id, now)
 
     async def _count(self, request: Request, found: Match, request_id: str, key: Key) -> Response:
         protocol = PROTOCOLS[found.protocol]
@@ -177,7 +177,7 @@ async def _opened(
     inbound = (open_request or protocol.open_request)(await _body(request), target, request.headers)
     return Call(
         id=request_id,
-        key=key.name,
+        key=key,
         protocol=protocol,
         inbound=inbound,
         token=request_id.removeprefix(ID_PREFIX),

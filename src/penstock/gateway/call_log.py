@@ -5,9 +5,10 @@ more than one. And no token waits for a log.
 """
 
 import asyncio
-from typing import Any
 
 import structlog
+
+from penstock.gateway.observer import Ended
 
 DELAY = 0.1
 """Seconds that a line may wait for others."""
@@ -16,19 +17,39 @@ _log = structlog.get_logger("penstock.call")
 
 
 class CallLog:
-    """Lines that are still to be written."""
+    """Calls whose lines are still to be written."""
 
     def __init__(self) -> None:
-        self._lines: list[dict[str, Any]] = []
+        self._ended: list[Ended] = []
 
-    def note(self, line: dict[str, Any]) -> None:
-        """Take a line; it is written soon."""
-        if not self._lines:
+    def observe(self, ended: Ended) -> None:
+        """Take note of a call that is over; its line is written soon."""
+        if not self._ended:
             asyncio.get_running_loop().call_later(DELAY, self.flush)
-        self._lines.append(line)
+        self._ended.append(ended)
 
     def flush(self) -> None:
         """Write all lines."""
-        lines, self._lines = self._lines, []
-        for line in lines:
-            _log.info("call", **line)
+        waiting, self._ended = self._ended, []
+        for ended in waiting:
+            _write(ended)
+
+
+def _write(ended: Ended) -> None:
+    _log.info(
+        "call",
+        request_id=ended.request,
+        key=ended.key,
+        model=ended.model,
+        provider=ended.provider,
+        protocols=f"{ended.client_protocol}>{ended.upstream_protocol}",
+        stream=ended.stream,
+        end=ended.end,
+        finish=ended.finish,
+        error=ended.error,
+        input_tokens=ended.usage.input,
+        output_tokens=ended.usage.output,
+        usage=ended.usage_source,
+        first_output=None if ended.first_output is None else round(ended.first_output, 4),
+        seconds=round(ended.seconds, 4),
+    )

@@ -103,7 +103,7 @@ class Passing:
         provider = self._offering(route, passed)
         outbound = passed.outbound(call.inbound, route.target.model)
         estimate = Estimate(lambda: len(call.inbound.body) // BYTES_PER_TOKEN, _unlearned)
-        return Attempt(provider, PROTOCOLS[provider.protocol], outbound, True, estimate)
+        return Attempt(provider, route.target.model, PROTOCOLS[provider.protocol], outbound, True, estimate)
 
     def _offering(self, route: Route, passed: Passed) -> Provider:
         """Return the provider in the protocol in which it has the endpoint.

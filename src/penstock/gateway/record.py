@@ -1,9 +1,12 @@
 """What one call came to: the single place that usage, logs and limits look at, streamed or not."""
 
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
 from penstock.core.errors import ErrorInfo
 from penstock.core.events import Delta, Event, Finish, PartStart, UsageUpdate
+from penstock.core.outcome import GAP_BOUNDS, Gaps
 from penstock.core.usage import UNKNOWN, Usage, estimate_tokens
 
 
@@ -20,9 +23,26 @@ class Record:
         output_bytes: UTF-8 bytes of all output.
     """
 
-    __slots__ = ("begun", "cut", "error", "finish", "first_output", "output_bytes", "usage")
+    __slots__ = (
+        "_clock",
+        "_gap_counts",
+        "_gap_longest",
+        "_output_first",
+        "_output_last",
+        "begun",
+        "cut",
+        "error",
+        "finish",
+        "first_output",
+        "output_bytes",
+        "usage",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._gap_counts: list[int] | None = None
+        self._gap_longest = 0.0
+        self._output_first = self._output_last = 0.0
         self.usage: Usage = UNKNOWN
         self.finish: Finish | None = None
         self.error: ErrorInfo | None = None
@@ -32,7 +52,8 @@ class Record:
         self.output_bytes = 0
 
     def observe(self, events: Iterable[Event]) -> None:
-        """Take note of events in their order."""
+        """Take note of events in their order, all of which one chunk of the provider brought."""
+        before = self.output_bytes
         for event in events:
             match event:
                 case Delta():
@@ -47,6 +68,28 @@ class Record:
                     self.finish = event
                 case _:
                     pass
+        if self.output_bytes != before:
+            self._note_gap()
+
+    def _note_gap(self) -> None:
+        """Count the time since the last chunk of output. Once for each chunk of a stream: it costs next to nothing."""
+        now, counts = self._clock(), self._gap_counts
+        if counts is None:
+            self._gap_counts = [0] * (len(GAP_BOUNDS) + 1)
+            self._output_first = now
+        else:
+            gap = now - self._output_last
+            counts[bisect_left(GAP_BOUNDS, gap)] += 1
+            if gap > self._gap_longest:  # noqa: PLR1730 - `max` would be a quarter of what this method costs
+                self._gap_longest = gap
+        self._output_last = now
+
+    @property
+    def gaps(self) -> Gaps | None:
+        """The pauses between chunks of output so far; None if there were no two."""
+        if self._gap_counts is None or not any(self._gap_counts):
+            return None
+        return Gaps(tuple(self._gap_counts), self._output_last - self._output_first, self._gap_longest)
 
     def usage_or_estimate(self, input_tokens: Callable[[], int]) -> Usage:
         """Return the provider's usage; what it does not know, or did not live to count, is estimated and flagged."""

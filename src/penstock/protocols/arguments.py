@@ -2,9 +2,7 @@
 
 import msgspec
 
-from penstock.wire.payload import encode
-
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+from penstock.wire.payload import encode, members_of
 
 
 def arguments_object(text: str) -> msgspec.Raw:
@@ -17,7 +15,7 @@ def arguments_object(text: str) -> msgspec.Raw:
     if payload in {b"", b"null"}:
         return msgspec.Raw(b"{}")
     try:
-        _object(payload)
+        members_of(payload)
         return msgspec.Raw(msgspec.json.format(payload, indent=-1))
     except (msgspec.DecodeError, RecursionError):
         return msgspec.Raw(encode({"_raw": payload.decode()}))

@@ -14,7 +14,7 @@ from penstock.core.errors import upstream_error
 from penstock.protocols.anthropic.read_request import open_request
 from penstock.protocols.anthropic.write_request import PATH
 from penstock.protocols.base import Counting, Inbound, Outbound, PathTarget
-from penstock.wire.payload import ProviderDecoder, encode, one_line
+from penstock.wire.payload import ProviderDecoder, encode, members_of, one_line
 
 _ROOM = msgspec.Raw(b"1000000000")  # more than any budget for thinking
 _OF_ANSWERS = frozenset(
@@ -38,7 +38,6 @@ class _Count(Struct):
 
 
 _count = ProviderDecoder(_Count)
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _open(body: bytes, path_target: PathTarget | None, headers: Mapping[str, str]) -> Inbound:
@@ -54,7 +53,7 @@ def _open(body: bytes, path_target: PathTarget | None, headers: Mapping[str, str
 
 def _outbound(request: Outbound) -> Outbound:
     """Return the question for the count of a request."""
-    fields = {name: value for name, value in _members(request.body).items() if name not in _OF_ANSWERS}
+    fields = {name: value for name, value in members_of(request.body).items() if name not in _OF_ANSWERS}
     return replace(request, path=f"{PATH}/count_tokens", body=encode(fields))
 
 

@@ -15,10 +15,8 @@ from penstock.protocols.anthropic.wire import RedactedThinkingBlock, ThinkingBlo
 from penstock.protocols.anthropic.write_request import PATH, SAMPLING_VERSION
 from penstock.protocols.base import Inbound, Outbound, Target
 from penstock.protocols.dropped import Dropped
-from penstock.wire.payload import encode
+from penstock.wire.payload import encode, items_of, members_of
 
-_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _thinking = msgspec.json.Decoder(ThinkingBlock | RedactedThinkingBlock).decode
 _MARK = envelope.MARK.decode()
 _EMPTY = b"[]"
@@ -55,7 +53,7 @@ def _message(raw: msgspec.Raw, provider: str, dropped: Dropped) -> msgspec.Raw |
 def _rewritten(raw: msgspec.Raw, rewrite: Callable[[msgspec.Raw], msgspec.Raw | None]) -> msgspec.Raw:
     """Return a list with each item that holds an envelope rewritten, or taken out; what is no list stays as it is."""
     try:
-        items = _items(raw)
+        items = items_of(raw)
     except msgspec.DecodeError:
         return raw
     kept = [rewrite(item) if envelope.MARK in bytes(item) else item for item in items]
@@ -89,6 +87,6 @@ def _uncited(raw: msgspec.Raw) -> msgspec.Raw:
 
 def _object_members(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
     try:
-        return _members(raw)
+        return members_of(raw)
     except msgspec.DecodeError:
         return {}

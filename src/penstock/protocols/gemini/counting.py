@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from penstock.core.errors import upstream_error
 from penstock.protocols.base import Counting, Inbound, Outbound, PathTarget
 from penstock.protocols.gemini.read_request import open_request
-from penstock.wire.payload import ProviderDecoder, client_decoder, encode
+from penstock.wire.payload import ProviderDecoder, client_decoder, encode, members_of
 
 _WHOLE = ("generateContentRequest", "generate_content_request")
 _PREFIX = "/v1beta/"
@@ -45,7 +45,7 @@ def _open(body: bytes, target: PathTarget | None, headers: Mapping[str, str]) ->
 def _outbound(request: Outbound) -> Outbound:
     """Return the question; what is more than contents can only be asked as a whole request."""
     place = request.path.rpartition(":")[0]
-    fields = msgspec.json.decode(request.body, type=dict[str, msgspec.Raw])
+    fields = members_of(request.body)
     if fields.keys() == {"contents"}:
         return replace(request, path=f"{place}:countTokens")
     whole = fields | {"model": msgspec.Raw(encode(unquote(place.removeprefix(_PREFIX))))}

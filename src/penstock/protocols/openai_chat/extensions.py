@@ -49,7 +49,6 @@ _BESIDE, _IN_USAGE = -1, -2
 
 _NOTHING = frozenset({b"null", b"{}", b"[]", b'""'})
 
-_fields = msgspec.json.Decoder(Fields).decode
 _choices = msgspec.json.Decoder(list[Fields]).decode
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 
@@ -64,9 +63,9 @@ class ExtensionReader:
     def read(self, data: bytes) -> None:
         """Report the extensions of one chunk, or of a whole answer. What cannot be read has none."""
         try:
-            chunk = _fields(data)
+            chunk = payload.members_of(data)
             choices = [_extended(choice) for choice in _choices(chunk.get("choices", b"[]"))]
-            usage = _unknown(_fields(chunk["usage"]), _USAGE) if _is_object(chunk.get("usage")) else {}
+            usage = _unknown(payload.members_of(chunk["usage"]), _USAGE) if _is_object(chunk.get("usage")) else {}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         beside: dict[str, Any] = self._news(_BESIDE, _unknown(chunk, _CHUNK))
@@ -112,14 +111,14 @@ def read_extension(opaque: Opaque) -> Extension | None:
     if opaque.protocol != PROTOCOL:
         return None
     try:
-        beside = _fields(opaque.data)
+        beside = payload.members_of(opaque.data)
         choices = _choices(beside.pop("choices", b"null"))
     except (msgspec.DecodeError, RecursionError):
         return None
     choice: Fields = choices[0] if choices else {}
     index = int(bytes(choice.pop("index", b"0")))
     delta, usage = choice.pop("delta", b"{}"), beside.pop("usage", b"{}")
-    return Extension(beside, index, choice, _fields(delta), _fields(usage))
+    return Extension(beside, index, choice, payload.members_of(delta), payload.members_of(usage))
 
 
 def numbered(value: msgspec.Raw, first: int) -> tuple[msgspec.Raw, int]:
@@ -141,7 +140,7 @@ def _extended(choice: Fields) -> tuple[int, Fields, Fields]:
     delta = choice.get("delta")
     if not _is_object(delta):
         delta = choice.get("message")
-    inner = _unknown(_fields(delta), _DELTA) if _is_object(delta) and delta is not None else {}
+    inner = _unknown(payload.members_of(delta), _DELTA) if _is_object(delta) and delta is not None else {}
     return (index if isinstance(index, int) else 0), _unknown(choice, _CHOICE), inner
 
 

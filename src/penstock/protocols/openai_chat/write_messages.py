@@ -23,6 +23,7 @@ from penstock.protocols.base import Target
 from penstock.protocols.dropped import Dropped
 from penstock.protocols.media import join_data_url
 from penstock.protocols.tools import ToolNames, as_function_call
+from penstock.wire.payload import members_of
 
 CACHE_CONTROL = "cache-control"
 CUSTOM_TOOLS = "custom-tools"
@@ -192,7 +193,7 @@ class MessageWriter:
 def extra_content(sealed: str) -> _Json:
     """Return what the target put beside a call. It came back through a client, so it may be anything."""
     try:
-        return {"extra_content": msgspec.json.decode(sealed, type=dict[str, msgspec.Raw])}
+        return {"extra_content": members_of(sealed)}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 

@@ -3,12 +3,10 @@
 Source: https://platform.openai.com/docs/api-reference/responses/input-tokens.
 """
 
-import msgspec
-
 from penstock.protocols.base import Outbound
 from penstock.protocols.openai_responses.stream_wire import InputTokens
 from penstock.protocols.openai_responses.write_request import PATH
-from penstock.wire.payload import ProviderDecoder, encode
+from penstock.wire.payload import ProviderDecoder, encode, members_of
 
 _COUNTED = (
     "model",
@@ -26,13 +24,12 @@ _COUNTED = (
 )
 """The fields that are counted; the service refuses all others."""
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _answer = ProviderDecoder(InputTokens)
 
 
 def counting_request(request: Outbound) -> Outbound:
     """Return the request that asks for the count of the input of `request`."""
-    fields = _members(request.body)
+    fields = members_of(request.body)
     counted = {name: fields[name] for name in _COUNTED if name in fields}
     return Outbound(f"{PATH}/input_tokens", encode(counted), request.headers, request.dropped)
 

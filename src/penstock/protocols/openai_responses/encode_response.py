@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from penstock.protocols.base import Reply
-from penstock.wire.payload import encode, escape_lines
+from penstock.wire.payload import encode, escape_lines, members_of
 
 _ECHOED: dict[str, bytes] = {
     "background": b"false",
@@ -41,8 +41,6 @@ A gateway that keeps nothing says so by giving `store` in `Reply.fields`.
 
 _MERGED = ("reasoning", "text")
 """Those of whose members some may be given and others not."""
-
-_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class ResponseObject:
@@ -78,8 +76,8 @@ def _echoed(name: str, given: Raw | None, default: bytes) -> Raw:
     if given is None or bytes(given) == b"null":
         return Raw(default)
     if name in _MERGED and bytes(given).startswith(b"{"):
-        stated = {member: value for member, value in _members(given).items() if bytes(value) != b"null"}
-        given = Raw(encode({**_members(default), **stated}))
+        stated = {member: value for member, value in members_of(given).items() if bytes(value) != b"null"}
+        given = Raw(encode({**members_of(default), **stated}))
     return Raw(msgspec.json.format(bytes(given), indent=-1))
 
 

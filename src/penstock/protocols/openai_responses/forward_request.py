@@ -10,10 +10,8 @@ from penstock.core import envelope
 from penstock.protocols.base import Inbound, Outbound, Target
 from penstock.protocols.dropped import Dropped
 from penstock.protocols.openai_responses.write_request import PATH
-from penstock.wire.payload import encode
+from penstock.wire.payload import encode, items_of, members_of
 
-_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _MARK = envelope.MARK.decode()
 
 
@@ -38,7 +36,7 @@ def forward_request(inbound: Inbound, target: Target) -> Outbound:
 def _input(raw: msgspec.Raw, provider: str, dropped: Dropped) -> msgspec.Raw:
     """Rewrite the items that hold an envelope; an input that is only text stays as it is."""
     try:
-        items = _items(raw)
+        items = items_of(raw)
     except msgspec.DecodeError:
         return raw
     kept = [_item(item, provider, dropped) if envelope.MARK in bytes(item) else item for item in items]
@@ -60,5 +58,5 @@ def _item(raw: msgspec.Raw, provider: str, dropped: Dropped) -> msgspec.Raw | No
     if sealed is None or sealed.origin != provider or sealed.form not in {"reasoning", "redacted"}:
         dropped.add("reasoning")
         return None
-    members = {name: value for name, value in _members(raw).items() if name != "id"}
+    members = {name: value for name, value in members_of(raw).items() if name != "id"}
     return msgspec.Raw(encode({**members, "encrypted_content": sealed.data}))

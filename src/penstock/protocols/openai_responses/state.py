@@ -13,7 +13,7 @@ from msgspec import Struct
 from penstock.core.errors import bad_request
 from penstock.protocols.base import Inbound
 from penstock.protocols.keeping import Keeping, KeptTurn, Wish
-from penstock.wire.payload import client_decoder, encode
+from penstock.wire.payload import client_decoder, encode, items_of
 from penstock.wire.sse import SseReader
 
 DEFAULT_PAGE = 20
@@ -48,7 +48,6 @@ class _StreamEnd(Struct):
 _asked = client_decoder(_Asked)
 _text = client_decoder(str)
 _items = client_decoder(list[msgspec.Raw])
-_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _item = msgspec.json.Decoder(_Item).decode
 _members = msgspec.json.Decoder(dict[str, Any]).decode
 _response = msgspec.json.Decoder(_Response).decode
@@ -113,7 +112,7 @@ def write_input(turns: Sequence[KeptTurn], query: Mapping[str, str]) -> bytes:
         ClientFault: a parameter cannot be used.
     """
     *earlier, last = turns
-    items = [item for turn_ in earlier for item in _items_of(turn_)] + _array(last.input)
+    items = [item for turn_ in earlier for item in _items_of(turn_)] + items_of(last.input)
     listed = [_listed(item, last.id, index) for index, item in enumerate(items)]
     order = query.get("order", "desc")
     if order not in {"asc", "desc"}:
@@ -166,7 +165,7 @@ def _own_items(inbound: Inbound) -> list[msgspec.Raw]:
 
 
 def _items_of(turn_: KeptTurn) -> Iterator[msgspec.Raw]:
-    yield from _array(turn_.input)
+    yield from items_of(turn_.input)
     yield from _response(turn_.response).output
 
 

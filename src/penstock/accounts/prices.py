@@ -1,0 +1,124 @@
+"""What tokens cost: exact prices, and the book that knows the price of a model.
+
+A price counts in pico-dollars (10**-12 dollars) per token: one dollar per million tokens is a million of them, and
+the cheapest prices that providers publish are whole numbers. A cost counts in nano-dollars (10**-9 dollars).
+
+Text is what is priced. Where a provider asks another price for tokens of audio, images or video, or something beside
+tokens (a web search, an hour of sound), that is not known here: such tokens cost what those of text do, and what is
+asked beside them is not counted.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from penstock.core.usage import Usage
+
+PICO_PER_NANO = 1000
+
+MAX_COST = 10**15
+"""Nano-dollars: a million dollars. No request costs more, so a provider that says so counts wrongly; the cap keeps the
+sum of thousands of such costs within the 63 bits of a database's integers."""
+
+MAX_REMEMBERED = 1024
+"""Models whose price is remembered; clients can make up any number of names."""
+
+FREE = "free"
+"""The price list of providers that charge nothing for tokens."""
+
+
+class Tier(Struct, frozen=True, kw_only=True):
+    """What every token costs when a request's whole input is longer than `above` tokens. Fields as those of Price."""
+
+    above: int
+    uncached: int
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    output: int
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What a model's tokens cost, in pico-dollars per token.
+
+    Attributes:
+        uncached: input that was neither read from nor written to a prompt cache.
+        cache_read: input read from a prompt cache. None, here and in the next two: unknown; it costs as uncached input.
+        cache_write: input written to a prompt cache that lives 5 minutes, or whose lifetime nobody said.
+        cache_write_1h: input written to a prompt cache that lives an hour.
+        output: everything generated, reasoning included.
+        tiers: what it costs instead when the input is long, the lowest first.
+        version: where the price comes from, and which issue of it.
+    """
+
+    uncached: int
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    output: int
+    tiers: tuple[Tier, ...] = ()
+    version: str
+
+    def cost(self, usage: Usage) -> int:
+        """Return what tokens cost in nano-dollars, rounded half up once, at the end. Counters that are None are 0."""
+        length = usage.input
+        rates = next((tier for tier in reversed(self.tiers) if length > tier.above), self)
+        picos = (
+            (usage.uncached or 0) * rates.uncached
+            + (usage.cache_read or 0) * _known(rates.cache_read, rates.uncached)
+            + (usage.cache_write or 0) * _known(rates.cache_write, rates.uncached)
+            + (usage.cache_write_1h or 0) * _known(rates.cache_write_1h, rates.uncached)
+            + (usage.output or 0) * rates.output
+        )
+        return min((picos + PICO_PER_NANO // 2) // PICO_PER_NANO, MAX_COST)
+
+
+NOTHING = Price(uncached=0, output=0, version=FREE)
+"""The price of what is free."""
+
+Pricing = Callable[[float], Price | None]
+"""What a model costs at a Unix time in seconds; None: nobody knows."""
+
+
+def _known(rate: int | None, uncached: int) -> int:
+    return uncached if rate is None else rate
+
+
+def always(price: Price | None) -> Pricing:
+    """Return the pricing of a model that costs the same at any time."""
+    return lambda now: price
+
+
+class PriceBook:
+    """The prices of all models.
+
+    Args:
+        overrides: globs over `provider/upstream model` and the price of what matches; the first that does counts.
+        lists: provider -> the name of its price list; FREE is the list of those that charge nothing.
+        look_up: finds a model's pricing by the name of a price list and the model's.
+    """
+
+    def __init__(
+        self,
+        overrides: Sequence[tuple[str, Price]],
+        lists: Mapping[str, str],
+        look_up: Callable[[str, str], Pricing],
+    ) -> None:
+        self._overrides = tuple(overrides)
+        self._lists = lists
+        self._look_up = look_up
+        self._pricing = functools.lru_cache(MAX_REMEMBERED)(self._find)
+
+    def of(self, provider: str, upstream_model: str, now: float) -> Price | None:
+        """Return what a model costs at a Unix time in seconds; None if nobody knows."""
+        return self._pricing(provider, upstream_model)(now)
+
+    def _find(self, provider: str, upstream_model: str) -> Pricing:
+        name = f"{provider}/{upstream_model}"
+        for glob, price in self._overrides:
+            if fnmatchcase(name, glob):
+                return always(price)
+        listed = self._lists.get(provider, provider)
+        return always(NOTHING) if listed == FREE else self._look_up(listed, upstream_model)

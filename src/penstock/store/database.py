@@ -53,9 +53,9 @@ class Database:
             location = Path(temporary.name, "penstock.db")
         await upgrade(location)
         url = _url(location)
-        # Looks for the file's whole path, or loads the driver's library.
+        # To make an engine is to look for the file's whole path, or to load the driver's library.
         engine = await asyncio.to_thread(make_async_engine, url)
-        return cls(engine, make_engine(url), temporary)
+        return cls(engine, await asyncio.to_thread(make_engine, url), temporary)
 
     @property
     def dialect(self) -> sa.Dialect:

@@ -58,7 +58,7 @@ def make_engine(url: sa.URL) -> sa.Engine:
     with the write lock waits for its turn: https://sqlite.org/lang_transaction.html.
     """
     if url.get_backend_name() == POSTGRESQL:
-        engine = sa.create_engine(_with_driver(url, "psycopg"), poolclass=NullPool)
+        engine = sa.create_engine(_with_psycopg(url), poolclass=NullPool)
     else:
         # Python's module must not begin transactions by itself.
         engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
@@ -71,7 +71,7 @@ def make_async_engine(url: sa.URL) -> AsyncEngine:
     """Return a pool of connections for the event loop."""
     if url.get_backend_name() == POSTGRESQL:
         # The server may have been restarted since a connection was used last.
-        engine = create_async_engine(_with_driver(url, "psycopg"), pool_pre_ping=True, pool_timeout=10)
+        engine = create_async_engine(_with_psycopg(url), pool_pre_ping=True, pool_timeout=10)
     else:
         engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
     event.listen(engine.sync_engine, "connect", _configurer(url))
@@ -85,8 +85,8 @@ def lock_for_migration(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
 
 
-def _with_driver(url: sa.URL, driver: str) -> sa.URL:
-    return url.set(drivername=f"{POSTGRESQL}+{driver}", query={**_LIBPQ, **url.query})
+def _with_psycopg(url: sa.URL) -> sa.URL:
+    return url.set(drivername="postgresql+psycopg", query={**_LIBPQ, **url.query})
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

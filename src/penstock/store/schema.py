@@ -45,6 +45,14 @@ KEYS = sa.Table(
     sa.Column("budget_period", sa.Text, nullable=True),  # day, month, total
     sa.Column("networks", sa.JSON, nullable=False),  # list of CIDR networks; empty: any
     sa.Column("labels", sa.JSON, nullable=False),  # object of strings
+    # No two that work have the same name.
+    sa.Index(
+        "ix_keys_name",
+        "name",
+        unique=True,
+        sqlite_where=sa.text("revoked IS NULL"),
+        postgresql_where=sa.text("revoked IS NULL"),
+    ),
 )
 
 KEY_SECRETS = sa.Table(
@@ -56,7 +64,8 @@ KEY_SECRETS = sa.Table(
     sa.Column("expires", sa.BigInteger, nullable=True),  # when the one that was replaced ceases to work
 )
 
-# Counters by which processes notice that something was changed: `keys`.
+# Counters by which processes notice that something was changed: `keys`; and `pepper`, a number that tells whether a
+# pepper is the one that all secrets were hashed with.
 VERSIONS = sa.Table(
     "versions",
     METADATA,

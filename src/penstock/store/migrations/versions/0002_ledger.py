@@ -38,6 +38,8 @@ def _make_keys() -> None:
         sa.Column("networks", sa.JSON, nullable=False),
         sa.Column("labels", sa.JSON, nullable=False),
     )
+    works = sa.text("revoked IS NULL")
+    op.create_index("ix_keys_name", "keys", ["name"], unique=True, sqlite_where=works, postgresql_where=works)
     op.create_table(
         "key_secrets",
         sa.Column("digest", sa.Text, primary_key=True),
@@ -114,11 +116,12 @@ def _make_requests() -> None:
 
 
 def _make_counters() -> None:
-    op.create_table(
+    versions = op.create_table(
         "versions",
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("number", sa.BigInteger, nullable=False),
     )
+    op.bulk_insert(versions, [{"name": "keys", "number": 0}])
     op.create_table(
         "budgets",
         sa.Column("key", sa.Text, primary_key=True),

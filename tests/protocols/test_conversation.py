@@ -106,9 +106,21 @@ def test_the_same_call_or_result_twice_is_refused() -> None:
     assert "two tool calls" in refused(turn("user", "go"), turn("assistant", call("x"), call("x")))
 
 
-@pytest.mark.parametrize("turns", [[], [turn("system", "a")], [turn("user")]])
-def test_a_conversation_without_any_turn_is_refused(turns: list[Turn]) -> None:
+@pytest.mark.parametrize("turns", [[], [turn("user")]])
+def test_a_conversation_in_which_nothing_is_said_is_refused(turns: list[Turn]) -> None:
     assert "at least one message" in refused(*turns)
+
+
+@pytest.mark.covers("P43")
+def test_instructions_are_a_conversation_if_they_stand_in_its_list() -> None:
+    assert settle([turn("system", "a")], "messages") == (turn("system", "a"),)
+    with pytest.raises(ClientFault):
+        settle([], "messages", [turn("system", "a")])
+
+
+def test_instructions_beside_the_list_come_first() -> None:
+    settled = settle([turn("system", "b"), turn("user", "c")], "messages", [turn("system", "a")])
+    assert settled == (turn("system", "a", "b"), turn("user", "c"))
 
 
 @pytest.mark.covers("P43")

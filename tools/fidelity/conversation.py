@@ -58,6 +58,7 @@ _TWO = {
     GEMINI: {"systemInstruction": {"parts": [{"text": "Be brief"}, {"text": "Be kind"}]}},
 }
 _MIDDLE = _without(_turns(("user", "Hi"), ("assistant", "Hello"), ("user", "Go on"), ("system", "Be brief")), GEMINI)
+_ALONE = _without(_turns(("system", "Greet me")), MESSAGES, GEMINI)
 
 FEATURES = (
     Feature("instructions", _OPENED, _SYSTEM, ("system prompt",)),
@@ -69,6 +70,16 @@ FEATURES = (
             RESPONSES: "joined by a blank line :: instructions ~ Be brief\n\nBe kind",
             MESSAGES: 'system[].text == "Be brief" & system[].text == "Be kind"',
             GEMINI: 'systemInstruction.parts[].text == "Be brief" & systemInstruction.parts[].text == "Be kind"',
+        },
+    ),
+    Feature(
+        "instructions alone",
+        _ALONE,
+        {
+            CHAT: '`messages[]` of role system :: messages[0].role = "system" & messages[0].content == "Greet me"',
+            RESPONSES: '`input[]` of role system :: input[0].role == "system" & input[0].content == "Greet me"',
+            MESSAGES: 'before `.` of the user :: system[].text == "Greet me" & messages[0].content[].text == "."',
+            GEMINI: 'before `...` of the user :: systemInstruction.parts[].text ~ Greet & contents[0].role == "user"',
         },
     ),
     Feature(

@@ -3,7 +3,7 @@
 Readers call `settle` last. Writers for protocols without system messages inside a conversation call `split_system`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -11,16 +11,18 @@ from penstock.core.errors import bad_request
 from penstock.core.request import Part, Text, ToolCall, ToolResult, Turn
 
 
-def settle(turns: Iterable[Turn], param: str) -> tuple[Turn, ...]:
+def settle(turns: Sequence[Turn], param: str, beside: Sequence[Turn] = ()) -> tuple[Turn, ...]:
     """Return the turns in the order an Ask promises: merged, results answered right after their calls, and first.
 
+    `param` names the list of messages that the turns are; `beside` are instructions that stand outside of it.
+
     Raises:
-        ClientFault: there is no turn, a result answers no call, a call has no result though the conversation went on,
-            or either comes twice (pitfalls 44, 45, 47). `param` names the list of messages.
+        ClientFault: nothing is said in the list, a result answers no call, a call has no result though the
+            conversation went on, or either comes twice (pitfalls 44, 45, 47).
     """
-    merged = _merge(turns)
-    if not any(turn.role != "system" for turn in merged):
-        raise bad_request(f"`{param}`: at least one message of a user is needed.", param=param)
+    if not any(turn.parts for turn in turns):
+        raise bad_request(f"`{param}`: at least one message that says something is needed.", param=param)
+    merged = _merge([*beside, *turns])
     settled: list[Turn] = []
     calls: dict[str, ToolCall] = {}
     for position, turn in enumerate(merged):

@@ -179,8 +179,11 @@ def test_empty_text_is_left_out_and_its_neighbours_join() -> None:
     assert sent == [("user", [text("hi"), text("so?")])]
 
 
-def test_nothing_but_empty_text_is_refused() -> None:
-    assert refused(turn("user", Text(""))) == "messages"
+@pytest.mark.covers("P41", "P43")
+@pytest.mark.parametrize("only", [turn("system", Text("Greet me.")), turn("user", Text(" "))])
+def test_a_conversation_in_which_the_user_says_nothing_gets_the_least_that_is_taken(only: Turn) -> None:
+    assert messages(only) == [("user", [text(".")])]
+    assert body(only).get("system") == ([text("Greet me.")] if only.role == "system" else None)
 
 
 @pytest.mark.covers("P42")

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock.core.errors import ClientFault
 from penstock.core.events import Sealed
 from penstock.core.request import (
     Ask,
@@ -87,9 +86,11 @@ def test_what_is_empty_is_left_out_and_neighbours_are_merged() -> None:
     assert body["contents"] == [{"role": "user", "parts": [{"text": "hi"}, {"text": "again"}]}]
 
 
-def test_a_conversation_of_which_nothing_is_left_is_refused() -> None:
-    with pytest.raises(ClientFault, match="no content"):
-        write(Turn("user", (Text(""),)))
+@pytest.mark.covers("P41", "P43")
+def test_a_conversation_of_instructions_alone_gets_a_user_too() -> None:
+    body = body_of(Turn("system", (Text("Greet me."),)))
+    assert body["systemInstruction"] == {"parts": [{"text": "Greet me."}]}
+    assert body["contents"] == [{"role": "user", "parts": [{"text": "..."}]}]
 
 
 @pytest.mark.covers("P41")
@@ -497,9 +498,3 @@ def test_what_cannot_be_kept_for_a_cache_or_a_log_is_dropped_by_name() -> None:
     out = write(Turn("user", (Text("hi", cache="5m"),)), metadata={"a": "b"}, cache_key="k")
     assert out.dropped == ("metadata", "prompt_cache_key", "cache_control")
     assert write(tools=(Tool("f", cache="1h"),)).dropped == ("cache_control",)
-
-
-def test_every_name_in_a_fault_has_a_counterpart_in_the_protocols_own_words() -> None:
-    with pytest.raises(ClientFault) as caught:
-        write(Turn("user", (Text(""),)))
-    assert PROTOCOL.params[caught.value.info.param or ""] == "contents"

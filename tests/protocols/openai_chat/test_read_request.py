@@ -290,7 +290,12 @@ def test_a_message_that_cannot_be_read_is_refused_with_its_place(message: dict[s
     assert refusal(message).param == param
 
 
-@pytest.mark.parametrize("messages", [[], [{"role": "system", "content": "x"}], [{"role": "user", "content": ""}]])
+@pytest.mark.covers("P43")
+def test_a_conversation_may_be_instructions_alone() -> None:
+    assert ask({"role": "system", "content": "Greet me."}).turns == (Turn("system", (Text("Greet me."),)),)
+
+
+@pytest.mark.parametrize("messages", [[], [{"role": "user", "content": ""}]])
 def test_a_conversation_needs_a_message(messages: list[dict[str, Any]]) -> None:
     with pytest.raises(ClientFault) as fault:
         PROTOCOL.read_request(opened(json.dumps({"model": "x", "messages": messages}).encode()))

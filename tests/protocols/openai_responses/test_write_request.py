@@ -97,6 +97,13 @@ def test_what_the_system_says_first_are_the_instructions() -> None:
 
 
 @pytest.mark.covers("P43")
+def test_what_only_the_system_says_is_the_input() -> None:
+    sent = body(turn("system", Text("Greet me.")))
+    assert "instructions" not in sent
+    assert sent["input"] == [message("system", "Greet me.")]
+
+
+@pytest.mark.covers("P43")
 def test_what_the_system_says_later_stays_where_it_was_said() -> None:
     assert items(HI, turn("system", Text("Now rhyme.")), HI) == [
         message("user", "hi"),

@@ -8,7 +8,6 @@ demands it; beside the client's own tools it is an offer, which is dropped: an a
 import re
 from collections.abc import Mapping
 
-import msgspec
 from msgspec.structs import replace
 
 from penstock.core.errors import bad_request
@@ -39,11 +38,10 @@ from penstock.protocols.base import Inbound, PathTarget
 from penstock.protocols.conversation import settle
 from penstock.protocols.dropped import Dropped, unread
 from penstock.protocols.tools import settle_choice
-from penstock.wire.payload import client_decoder, parse_object
+from penstock.wire.payload import client_decoder, members_of, parse_object
 
 _envelope = client_decoder(Envelope)
 _body = client_decoder(Body)
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 _REFUSED = ("mcp_servers", "thread")
 _READ = {*Body.__struct_fields__, *Envelope.__struct_fields__, *_REFUSED}
@@ -118,10 +116,12 @@ def _require(body: Body, inbound: Inbound) -> None:
 
 
 def _turns(body: Body, dropped: Dropped) -> tuple[Turn, ...]:
-    turns = [Turn("system", _texts(body.system))] if body.system else []
-    for position, message in enumerate(body.messages or []):
-        turns.append(Turn(message.role, read_content(message, f"messages[{position}]", dropped)))
-    return _marked_at_end(settle(turns, "messages"), body.cache_control)
+    system = [Turn("system", _texts(body.system))] if body.system else []
+    turns = [
+        Turn(message.role, read_content(message, f"messages[{position}]", dropped))
+        for position, message in enumerate(body.messages or [])
+    ]
+    return _marked_at_end(settle(turns, "messages", system), body.cache_control)
 
 
 def _texts(content: str | list[TextBlock]) -> tuple[Part, ...]:
@@ -221,7 +221,7 @@ def _dropped(body: Body, inbound: Inbound) -> Dropped:
     dropped.add(*unread(inbound.fields, _READ))
     dropped.add(*(name.decode() for name in _HINTS.findall(inbound.body)))
     if body.output_config is not None:
-        config = _members(inbound.fields["output_config"])
+        config = members_of(inbound.fields["output_config"])
         dropped.add(*(f"output_config.{name}" for name in unread(config, _CONFIG_READ)))
     if body.thinking is not None and body.thinking.type == "between_tools":
         dropped.add("thinking.type")

@@ -39,6 +39,7 @@ _TOOL_NAME_LIMIT = 64
 _ID_LIMIT = 128  # nobody documents one; the longest ids in the wild have about 60 characters
 _IMAGES = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 _PLACEHOLDER: Message = {"role": "user", "content": [{"type": "text", "text": "."}]}
+"""The service wants a user's turn first, and one at least (pitfall 41)."""
 
 
 class Names:
@@ -53,17 +54,14 @@ def write_messages(ask: Ask, target: Target, dropped: Dropped, names: Names) -> 
     """Return the `system` blocks and the messages.
 
     Raises:
-        ClientFault: a part cannot be expressed, or nothing is left to answer.
+        ClientFault: a part cannot be expressed.
     """
     _, turns = split_system(ask.turns)
     leading = ask.turns[: len(ask.turns) - len(turns)]
     writer = _Writer(target, dropped, names)
     for turn in turns:
         writer.add(turn)
-    messages = writer.finished()
-    if not messages:
-        raise bad_request("`messages`: there is nothing but empty text.", param="messages")
-    return [block for turn in leading for block in _texts(turn)], messages
+    return [block for turn in leading for block in _texts(turn)], writer.finished()
 
 
 def lacks_thinking(messages: list[Message]) -> bool:
@@ -99,7 +97,7 @@ class _Writer:
 
     def finished(self) -> list[Message]:
         self._add_as_user(self._late)
-        if self._messages and self._messages[0]["role"] != "user":
+        if not self._messages or self._messages[0]["role"] != "user":
             self._messages.insert(0, _PLACEHOLDER)
         _trim(self._messages)
         return self._messages

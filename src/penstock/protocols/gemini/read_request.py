@@ -82,11 +82,10 @@ def read_request(inbound: Inbound) -> Ask:
     _drop_validation(request.tool_config, dropped)
     _drop_unread(body, dropped)
     contents = ContentsReader(many(request.contents), detail_of(config.media_resolution), dropped)
-    turns = [*_system(request.system_instruction), *contents.read()]
     tools = _tools(many(request.tools), dropped)
     ask = Ask(
         model=inbound.model,
-        turns=settle(turns, "contents"),
+        turns=settle(contents.read(), "contents", _system(request.system_instruction)),
         stream=inbound.stream,
         tools=tools,
         tool_choice=settle_choice(_tool_choice(request.tool_config), tools, "toolConfig", dropped),

@@ -15,9 +15,10 @@ from penstock.protocols.base import Target
 from penstock.protocols.dropped import Dropped
 from penstock.protocols.gemini.seals import NO_SIGNATURE
 from penstock.protocols.tools import ToolNames, as_function_call
+from penstock.wire.payload import members_of
 
 _PLACEHOLDER = {"role": "user", "parts": [{"text": "..."}]}
-"""The API wants a user's turn first (pitfall 41)."""
+"""The API wants a user's turn first, and one at least (pitfall 41)."""
 
 _EXTENSION = re.compile(r"[^?#]*\.(\w+)(?:[?#]|$)")
 _TYPES = {
@@ -37,8 +38,6 @@ _SPELLING = {"audio/mpeg": "audio/mp3"}
 
 _USUAL = {"image": "image/jpeg", "document": "application/pdf", "audio": "audio/wav"}
 
-_json_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
 
 class ContentsWriter:
     """State of writing one request's contents."""
@@ -52,7 +51,7 @@ class ContentsWriter:
         self._contents: list[dict[str, Any]] = []
 
     def write(self, turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
-        """Return the contents; empty if nothing of the conversation can be sent."""
+        """Return the contents."""
         current = _current_turn(turns)
         for position, turn in enumerate(turns):
             match turn.role:
@@ -62,7 +61,7 @@ class ContentsWriter:
                     self._add("user", self._user(turn.parts))
                 case "assistant":
                     self._add("model", self._model(turn.parts, NO_SIGNATURE if position > current else None))
-        if self._contents and self._contents[0]["role"] == "model":
+        if not self._contents or self._contents[0]["role"] == "model":
             self._contents.insert(0, _PLACEHOLDER)
         return self._contents
 
@@ -196,7 +195,7 @@ def _response(text: str) -> Any:
     """Return what a tool answered as an object: itself if it is one."""
     try:
         payload = text.encode()
-        _json_object.decode(payload)
+        members_of(payload)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return {"output": text}
     return msgspec.Raw(payload)

@@ -4,7 +4,6 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from penstock.core.errors import bad_request
 from penstock.core.request import Ask, Effort, Media, ReasoningAsk, Tool, Turn, budget_of, effort_of
 from penstock.protocols.base import ModelFacts, Outbound, ReasoningStyle, Target
 from penstock.protocols.described import described
@@ -39,16 +38,10 @@ _RESOLUTIONS = {
 
 
 def write_request(ask: Ask, target: Target) -> Outbound:
-    """Return the request for a provider. Stop sequences beyond those that it takes are left to the gateway.
-
-    Raises:
-        ClientFault: nothing of the conversation can be sent.
-    """
+    """Return the request for a provider. Stop sequences beyond those that it takes are left to the gateway."""
     names, dropped = ToolNames(_ILLEGAL, _MAX_NAME), Dropped()
     contents = ContentsWriter(target, names, dropped)
     body: dict[str, Any] = {"contents": contents.write(ask.turns)}
-    if not body["contents"]:
-        raise bad_request("Nothing of the conversation can be sent to this model: it has no content.", "messages")
     if contents.system:
         body["systemInstruction"] = {"parts": [{"text": text} for text in contents.system]}
     if ask.tools:

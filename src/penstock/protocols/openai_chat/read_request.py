@@ -67,7 +67,7 @@ def read_request(inbound: Inbound) -> Ask:
     """
     _refuse(inbound.fields)
     if "messages" not in inbound.fields:
-        raise bad_request("`messages` is missing: at least one message of a user is needed.", param="messages")
+        raise bad_request("`messages` is missing: at least one message is needed.", param="messages")
     request = _request.decode(inbound.body)
     dropped = Dropped()
     dropped.add(*unread(inbound.fields, _READ | _REFUSED.keys()))

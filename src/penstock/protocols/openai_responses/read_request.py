@@ -116,8 +116,8 @@ def _drop_hints(request: wire.Request, dropped: Dropped) -> None:
 
 
 def _turns(request: wire.Request, dropped: Dropped) -> tuple[Turn, ...]:
-    turns = [Turn("system", (Text(request.instructions),))] if request.instructions else []
-    return settle([*turns, *read_input(request.input, dropped)], "input")
+    instructions = [Turn("system", (Text(request.instructions),))] if request.instructions else []
+    return settle(read_input(request.input, dropped), "input", instructions)
 
 
 def _reasoning(spec: wire.ReasoningSpec | None) -> ReasoningAsk | None:

@@ -39,6 +39,8 @@ def write_items(turns: tuple[Turn, ...], provider: str, names: Names, dropped: D
         ClientFault: a part cannot be expressed, or nothing is left to answer.
     """
     texts, rest = split_system(turns)
+    if not rest:
+        texts, rest = (), turns  # the service wants some input
     items: list[Item] = []
     for turn in rest:
         match turn.role:

@@ -1,5 +1,7 @@
 """One try at one provider: what it is asked, and how its refusals are told to the client."""
 
+from urllib.parse import quote
+
 import msgspec
 from msgspec import Struct
 
@@ -16,6 +18,12 @@ from penstock.upstreams.transport import UpstreamResponse
 
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of a provider's error body that are looked at."""
+
+PLAIN = "!#$&'()*+./:;<=>?@[]^`{|}"
+"""What stands as it is in headers that hold a client's own text, besides letters, digits, `_`, `-` and `~`."""
+
+MAX_NAME = 512
+"""Characters of the header that names the upstream: the model in it can be the client's own text."""
 
 MAX_STOPS = 64
 """Stop sequences that the gateway looks for in one answer; providers that look themselves allow 4 or 5."""
@@ -58,6 +66,10 @@ class Attempt(Struct, frozen=True):
     options: frozenset[str] = frozenset()
     choices: int = 1
     may_call: bool = False
+
+    def identity(self) -> dict[str, str]:
+        """Return the header that tells a client who answered it."""
+        return {"x-penstock-upstream": quote(f"{self.provider.name}/{self.model}", safe=PLAIN)[:MAX_NAME]}
 
     def decoder(self, token: str) -> Decoder:
         """Return a decoder for the answer."""

@@ -61,7 +61,7 @@ class Passing:
             raise
         self._settle(call, attempt, record, None)
         await response.close()
-        return WholeAnswer(body, {})
+        return WholeAnswer(body, attempt.identity())
 
     async def stream(self, call: Call, passed: Passed, client: Client) -> None:
         """Serve a call whose answer is streamed.
@@ -73,7 +73,7 @@ class Passing:
         record = Record()
         attempt, response = await self._open(call, passed, record)
         try:
-            headers = {"Content-Type": response.content_type or "application/json"}
+            headers = attempt.identity() | {"Content-Type": response.content_type or "application/json"}
             await _Relay(call, attempt, record, client, headers).run(response)
         except BaseException as error:
             response.abort()

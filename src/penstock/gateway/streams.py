@@ -17,7 +17,7 @@ from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
 from penstock.core.events import Event, Failure
 from penstock.core.outcome import End
 from penstock.gateway.adapt import Adaptation, AdaptedDecoder
-from penstock.gateway.attempt import Attempt, prepare, quirk_told_by, refusal, told
+from penstock.gateway.attempt import PLAIN, Attempt, prepare, quirk_told_by, refusal, told
 from penstock.gateway.call import Call, Client, WholeAnswer
 from penstock.gateway.call_log import CallLog
 from penstock.gateway.counting import TokenCounter
@@ -41,9 +41,6 @@ MAX_HELD = 64 * 1024
 
 MAX_DROPPED = 1024
 """Characters of the header that names what was dropped."""
-
-_PLAIN = "!#$&'()*+./:;<=>?@[]^`{|}"
-"""What stands in that header as it is, besides letters, digits, `_`, `-` and `~`."""
 
 _log = structlog.get_logger("penstock.gateway")
 
@@ -318,11 +315,11 @@ async def _to_the_end(relay: Relay, response: UpstreamResponse, client: Client, 
 
 def _headers(call: Call, attempt: Attempt, response: UpstreamResponse) -> dict[str, str]:
     """Return the headers of an answer: ours, and those of the provider that mean something to this client."""
-    headers: dict[str, str] = {}
+    headers = attempt.identity()
     if attempt.protocol is call.protocol and (prefixes := call.protocol.response_headers):
         headers.update((name, value) for name, value in response.headers.items() if name.startswith(prefixes))
     if attempt.outbound.dropped:
         # Names of fields are the client's own text: they may hold line ends, and be as long as a body.
-        dropped = ", ".join(quote(name, safe=_PLAIN) for name in attempt.outbound.dropped)
+        dropped = ", ".join(quote(name, safe=PLAIN) for name in attempt.outbound.dropped)
         headers["x-penstock-dropped"] = dropped if len(dropped) <= MAX_DROPPED else f"{dropped[:MAX_DROPPED]} ..."
     return headers

@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -208,8 +207,13 @@ async def _keys(connection: AsyncConnection, wanted: sa.ColumnElement[bool]) -> 
     for row in await connection.execute(query.order_by(*newest_first)):
         secrets.setdefault(row.key, []).append(StoredSecret(row.digest, row.created, row.expires))
     rows = await connection.execute(sa.select(KEYS).where(wanted).order_by(KEYS.c.created, KEYS.c.id))
-    keys = [msgspec.convert(dict(row), StoredKey) for row in rows.mappings()]
-    return [msgspec.structs.replace(key, secrets=tuple(secrets.get(key.id, ()))) for key in keys]
+    return [_key(row, tuple(secrets.get(row.id, ()))) for row in rows]
+
+
+def _key(row: Any, secrets: tuple[StoredSecret, ...]) -> StoredKey:
+    columns = {column.name: getattr(row, column.name) for column in KEYS.columns}
+    columns |= {"models": tuple(row.models), "networks": tuple(row.networks), "secrets": secrets}
+    return StoredKey(**columns)
 
 
 async def _find(connection: AsyncConnection, which: str) -> StoredKey:

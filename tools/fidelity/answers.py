@@ -126,7 +126,13 @@ CONTENT = (
         dict.fromkeys((RESPONSES, GEMINI), "- there is no field for them"),
     ),
     Said(
-        "a source among the client's documents",
+        "a source without an address, such as a document of the client's",
+        _answer(replace(_TEXT, citations=(_OWN,))),
+        lambda heard: any(one.title == "Notes" for part in heard.parts for one in part.citations),
+        {CHAT: "- every annotation has an address"},
+    ),
+    Said(
+        "which of the client's documents it is",
         _answer(replace(_TEXT, citations=(_OWN,))),
         lambda heard: any(one.document == 0 for part in heard.parts for one in part.citations),
         dict.fromkeys((CHAT, RESPONSES, GEMINI), "- there is no field for it"),

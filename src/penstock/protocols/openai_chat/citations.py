@@ -1,6 +1,7 @@
 """Citations as Chat Completions spells them: `annotations` of the message, whose offsets count over all of its text.
 
-The protocol knows addresses only. What rests on a document of the caller's own has no place here and is left out.
+The protocol knows addresses only, and its SDKs' types demand one: what rests on a document of the caller's own is left
+out, since an annotation with an empty address would be shown as a link.
 """
 
 from typing import Any, cast

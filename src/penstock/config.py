@@ -15,7 +15,10 @@ from typing import Annotated, Any, TypeVar, cast
 
 from msgspec import Meta, Struct
 
+from penstock.accounts import price_list
 from penstock.accounts.keys import StaticKey
+from penstock.accounts.price_settings import PriceSettings
+from penstock.accounts.prices import FREE, Price, PriceBook
 from penstock.core.errors import ConfigError
 from penstock.protocols.registry import PROTOCOLS
 from penstock.upstreams.catalog import Catalog
@@ -23,7 +26,8 @@ from penstock.upstreams.providers import build_catalog
 from penstock.upstreams.settings import AliasSettings, ProviderSettings, convert, did_you_mean, quoted, read_provider
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_SECTIONS = ("server", "keys", "providers", "models", "responses")
+_GLOB = re.compile(r"[*?\[]")
+_SECTIONS = ("server", "keys", "providers", "models", "responses", "prices")
 
 T = TypeVar("T")
 
@@ -65,6 +69,7 @@ class Config(Struct, frozen=True):
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, AliasSettings] = {}
     responses: ResponsesSettings = ResponsesSettings()
+    prices: tuple[tuple[str, Price], ...] = ()
 
     def catalog(self, environ: Mapping[str, str], simulator: str | None = None) -> Catalog:
         """Return the catalog of providers; `simulator` is the address of the gateway's own simulator.
@@ -76,6 +81,26 @@ class Config(Struct, frozen=True):
             return build_catalog(self.providers, self.models, environ, PROTOCOLS, simulator)
         except ConfigError as error:
             raise ConfigError(f"{self.source}: {error}") from None
+
+    def price_book(self, catalog: Catalog) -> PriceBook:
+        """Return the prices of a catalog's models.
+
+        Raises:
+            ConfigError: a provider or a list that a price is said to be of does not exist.
+        """
+        names = (*catalog.providers, *catalog.disabled)
+        for glob, _ in self.prices:
+            name = glob.partition("/")[0]
+            if name not in names and not _GLOB.search(name):
+                why = f'unknown provider "{name}"{did_you_mean(name, names)}'
+                raise ConfigError(f"{self.source}: prices.{quoted(glob)}: {why}")
+        lists = {FREE, *price_list.names()}
+        for name, settings in self.providers.items():
+            if settings.prices and settings.prices not in lists:
+                why = f'unknown price list "{settings.prices}"{did_you_mean(settings.prices, lists)}'
+                raise ConfigError(f"{self.source}: providers.{quoted(name)}.prices: {why}")
+        own = {provider.name: provider.prices for provider in catalog.providers.values()}
+        return PriceBook(self.prices, own, price_list.look_up)
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -124,7 +149,15 @@ def _read(raw: dict[str, Any], source: str) -> Config:
             for name, table in _table(raw, "models").items()
         },
         responses=convert(raw.get("responses", {}), ResponsesSettings, "responses"),
+        prices=tuple(_price(glob, table) for glob, table in _table(raw, "prices").items()),
     )
+
+
+def _price(glob: str, raw: object) -> tuple[str, Price]:
+    path = f"prices.{quoted(glob)}"
+    if not re.fullmatch("[^/]+/.+", glob):
+        raise ConfigError(f'{path}: prices are for "provider/model", in which * stands for anything')
+    return glob, convert(raw, PriceSettings, path).price(path)
 
 
 def _keys(raw: object) -> tuple[StaticKey, ...]:

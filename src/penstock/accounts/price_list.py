@@ -15,12 +15,9 @@ from genai_prices import __version__
 from genai_prices.data import providers
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-from penstock.accounts.prices import Price, Pricing, Tier, always
+from penstock.accounts.prices import PICO_PER_DOLLAR_PER_MILLION, Price, Pricing, Tier, always
 
 VERSION = f"genai-prices {__version__}"
-
-PICO_PER_DOLLAR_PER_MILLION = 10**6
-"""Pico-dollars per token in a dollar per million tokens."""
 
 _KEYS = {
     "uncached": "input_mtok",

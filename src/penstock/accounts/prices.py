@@ -18,6 +18,9 @@ from penstock.core.usage import Usage
 
 PICO_PER_NANO = 1000
 
+PICO_PER_DOLLAR_PER_MILLION = 10**6
+"""Pico-dollars per token in a dollar per million tokens."""
+
 MAX_COST = 10**15
 """Nano-dollars: a million dollars. No request costs more, so a provider that says so counts wrongly; the cap keeps the
 sum of thousands of such costs within the 63 bits of a database's integers."""

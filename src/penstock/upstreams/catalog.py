@@ -40,6 +40,7 @@ class Provider(Struct, frozen=True):
         relay: what to do where the client speaks the same protocol.
         also: this provider as it is reached in further protocols, by their names.
         offers: what it has beside answers.
+        prices: the name of its price list.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Provider(Struct, frozen=True):
     relay: Relay = "passthrough"
     also: Mapping[str, "Provider"] = {}
     offers: frozenset[str] = frozenset()
+    prices: str = ""
 
     def speaking(self, protocol: str) -> "Provider":
         """Return this provider as a client of a protocol is best served: in that protocol, if it speaks it."""

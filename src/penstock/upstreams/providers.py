@@ -161,6 +161,7 @@ class _Builder:
             facts=(*settings.facts.items(), *row.facts.items()),
             relay=settings.relay or row.relay,
             offers=frozenset(row.offers if settings.offers is None else settings.offers),
+            prices=settings.prices or row.prices or self._name,
         )
         return msgspec.structs.replace(provider, also=self._also(provider, protocols))
 

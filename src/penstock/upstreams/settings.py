@@ -84,6 +84,7 @@ class ProviderRow(Struct, frozen=True):
         relay: what to do where the client speaks the same `protocol`; `also` says it for the others.
         also: further protocols that it speaks, for clients that speak them.
         offers: what it has beside answers.
+        prices: the name of its price list, where it differs from its own; `free` if it charges nothing for tokens.
     """
 
     title: str
@@ -101,6 +102,7 @@ class ProviderRow(Struct, frozen=True):
     relay: Relay = "passthrough"
     also: dict[str, Access] = {}
     offers: tuple[Offer, ...] = ()
+    prices: str = ""
 
 
 class ProviderSettings(Struct, frozen=True):
@@ -122,6 +124,7 @@ class ProviderSettings(Struct, frozen=True):
     relay: Relay | None = None
     also: dict[str, Access] | None = None
     offers: tuple[Offer, ...] | None = None
+    prices: str | None = None
 
 
 class AliasSettings(Struct, frozen=True):

@@ -1,0 +1,63 @@
+"""Prices in the configuration: dollars per million tokens, exact.
+
+[prices."openai/gpt-5*"]
+input = "0.25"
+output = "2"
+"""
+
+from decimal import Decimal, InvalidOperation
+
+from msgspec import Struct
+
+from penstock.accounts.prices import PICO_PER_DOLLAR_PER_MILLION, Price
+from penstock.core.errors import ConfigError
+
+VERSION = "config"
+"""Of every price that the configuration gives."""
+
+MAX_DOLLARS = 10**6
+"""Per million tokens; a hundred times what the dearest model ever cost."""
+
+Dollars = str | int | float
+
+
+class PriceSettings(Struct, frozen=True):
+    """What a model's tokens cost. A kind of cache that is left out costs as other input."""
+
+    input: Dollars
+    output: Dollars
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+    cache_write_1h: Dollars | None = None
+
+    def price(self, path: str) -> Price:
+        """Return the price.
+
+        Raises:
+            ConfigError: something in the table at `path` is not an amount.
+        """
+        return Price(
+            uncached=_picos(self.input, f"{path}.input"),
+            cache_read=_optional(self.cache_read, f"{path}.cache_read"),
+            cache_write=_optional(self.cache_write, f"{path}.cache_write"),
+            cache_write_1h=_optional(self.cache_write_1h, f"{path}.cache_write_1h"),
+            output=_picos(self.output, f"{path}.output"),
+            version=VERSION,
+        )
+
+
+def _optional(dollars: Dollars | None, path: str) -> int | None:
+    return None if dollars is None else _picos(dollars, path)
+
+
+def _picos(dollars: Dollars, path: str) -> int:
+    try:
+        amount = Decimal(str(dollars))  # a float's shortest decimal form is what was written
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= MAX_DOLLARS:
+        raise ConfigError(f'{path}: "{dollars}" is not an amount; give dollars per million tokens, such as "0.25"')
+    picos = amount * PICO_PER_DOLLAR_PER_MILLION
+    if picos != int(picos):
+        raise ConfigError(f"{path}: {dollars} is too fine; six digits behind the point are counted")
+    return int(picos)

@@ -1,6 +1,7 @@
 """What is dropped on the way to another protocol: hints without a place there. Never without a word."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -13,11 +14,14 @@ class Dropped:
 
     def add(self, *names: str) -> None:
         """Note some names."""
-        self._names.update(dict.fromkeys(names))
+        for name in names:
+            self._names[name] = None
 
     def add_given(self, hints: Mapping[str, object]) -> None:
         """Note the names of those hints that were given."""
-        self.add(*(name for name, value in hints.items() if value is not None))
+        for name, value in hints.items():
+            if value is not None:
+                self._names[name] = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -25,6 +29,8 @@ class Dropped:
         return tuple(self._names)
 
 
-def unread(fields: Mapping[str, msgspec.Raw], read: Collection[str]) -> Iterable[str]:
+def unread(fields: Mapping[str, msgspec.Raw], read: AbstractSet[str]) -> Iterable[str]:
     """Return the names of the fields of a body that nobody reads; one that is null was not given."""
+    if fields.keys() <= read:
+        return ()  # as nearly always
     return (name for name, value in fields.items() if name not in read and bytes(value) != b"null")

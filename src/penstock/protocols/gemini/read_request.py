@@ -1,6 +1,5 @@
 """A Gemini client's request to an Ask. Sections 6.1 and 8 of docs/protocols.md."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, cast
 
@@ -16,9 +15,11 @@ from penstock.protocols.gemini.read_contents import ContentsReader, detail_of, m
 from penstock.protocols.gemini.schema import to_json_schema
 from penstock.protocols.gemini.spelling import camel_case
 from penstock.protocols.tools import settle_choice
-from penstock.wire.payload import MAX_INTEGER, client_fault, parse_object
+from penstock.wire.payload import MAX_INTEGER, client_decoder, client_fault, parse_object
 
 T = TypeVar("T")
+
+_body = client_decoder(dict[str, Any])
 
 _OF_THE_PATH = {"model", "stream"}  # pitfall 26: the path says both
 _READ = {field.encode_name for field in msgspec.structs.fields(wire.Request)} | _OF_THE_PATH
@@ -53,6 +54,7 @@ _LEVELS: dict[str, Effort | None] = {
 
 _TIERS = {"unspecified": "auto", "standard": "default", "flex": "flex", "priority": "priority"}
 
+_CHOICE_READ = {"functionCallingConfig"}
 _CALLING_READ = {field.encode_name for field in msgspec.structs.fields(wire.FunctionCallingConfig)}
 
 
@@ -73,7 +75,7 @@ def read_request(inbound: Inbound) -> Ask:
     Raises:
         ClientFault: it is malformed, or asks for something that other protocols cannot express; `param` says where.
     """
-    body = cast("dict[str, Any]", camel_case(json.loads(inbound.body)))
+    body = cast("dict[str, Any]", camel_case(_body.decode(inbound.body)))
     _refuse(body, _REFUSED, "")
     request = _convert(body, wire.Request, "")
     _refuse(_members(body, "generationConfig"), _CONFIG_REFUSED, "generationConfig.")
@@ -98,15 +100,16 @@ def read_request(inbound: Inbound) -> Ask:
 
 def _drop_unread(body: dict[str, Any], dropped: Dropped) -> None:
     """Note the names of what nobody reads, here and there in the body."""
-    dropped.add_given({name: value for name, value in body.items() if name not in _READ})
     choice = _members(body, "toolConfig")
-    read = {
-        "generationConfig": (_members(body, "generationConfig"), _CONFIG_READ),
-        "toolConfig": (choice, {"functionCallingConfig"}),
-        "toolConfig.functionCallingConfig": (_members(choice, "functionCallingConfig"), _CALLING_READ),
-    }
-    for at, (fields, names) in read.items():
-        dropped.add_given({f"{at}.{name}": value for name, value in fields.items() if name not in names})
+    read = (
+        ("", body, _READ),
+        ("generationConfig.", _members(body, "generationConfig"), _CONFIG_READ),
+        ("toolConfig.", choice, _CHOICE_READ),
+        ("toolConfig.functionCallingConfig.", _members(choice, "functionCallingConfig"), _CALLING_READ),
+    )
+    for at, fields, names in read:
+        if not fields.keys() <= names:
+            dropped.add_given({f"{at}{name}": value for name, value in fields.items() if name not in names})
 
 
 def _drop_validation(config: wire.ToolConfig | None, dropped: Dropped) -> None:

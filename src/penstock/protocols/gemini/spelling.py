@@ -24,10 +24,12 @@ _CALLERS_OWN = {
 # Members of a schema under which the names are the caller's, and the schemas are not.
 _NAMED_SCHEMAS = {"properties", "defs", "$defs"}
 
+_NESTED = (dict, list)
+
 
 def camel(key: str) -> str:
     """Return a key in the API's first spelling."""
-    return _HUMP.sub(lambda match: match[1].upper(), key) if "_" in key else key
+    return _HUMP.sub(lambda match: match[1].upper(), key)
 
 
 def camel_case(value: Any, at: str = "") -> Any:
@@ -42,11 +44,11 @@ def camel_case(value: Any, at: str = "") -> Any:
         return value
     spelled: dict[str, Any] = {}
     for key, item in cast("dict[str, Any]", value).items():
-        name = camel(key)
-        path = f"{at}.{name}" if at else name
+        name = camel(key) if "_" in key else key
         if name in spelled:
+            path = f"{at}.{name}" if at else name
             raise bad_request(f"`{path}` is given twice, in two spellings.", param=path)
-        spelled[name] = _member(name, item, path)
+        spelled[name] = _member(name, item, f"{at}.{name}" if at else name) if isinstance(item, _NESTED) else item
     return spelled
 
 

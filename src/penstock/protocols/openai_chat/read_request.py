@@ -22,8 +22,6 @@ from penstock.wire import payload
 _opening = payload.client_decoder(wire.Opening)
 _request = payload.client_decoder(wire.Request)
 
-_READ = frozenset({*wire.Opening.__struct_fields__, *wire.Request.__struct_fields__})
-
 # Fields that change the answer in a way other protocols have no words for, the values that ask for nothing special,
 # and what to do instead.
 _REFUSED: dict[str, tuple[frozenset[bytes], str]] = {
@@ -36,6 +34,8 @@ _REFUSED: dict[str, tuple[frozenset[bytes], str]] = {
     "functions": (frozenset({b"[]"}), "use `tools`"),
     "function_call": (frozenset(), "use `tool_choice`"),
 }
+
+_READ = frozenset({*wire.Opening.__struct_fields__, *wire.Request.__struct_fields__, *_REFUSED})
 
 
 def open_request(body: bytes, target: PathTarget | None, headers: Mapping[str, str]) -> Inbound:
@@ -70,7 +70,7 @@ def read_request(inbound: Inbound) -> Ask:
         raise bad_request("`messages` is missing: at least one message is needed.", param="messages")
     request = _request.decode(inbound.body)
     dropped = Dropped()
-    dropped.add(*unread(inbound.fields, _READ | _REFUSED.keys()))
+    dropped.add(*unread(inbound.fields, _READ))
     turns = [read_turn(message, f"messages[{position}]", dropped) for position, message in enumerate(request.messages)]
     tools = tuple(_tool(tool) for tool in request.tools or ())
     return Ask(

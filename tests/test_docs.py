@@ -22,6 +22,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from msgspec import Struct
 
+from penstock.accounts.price_settings import PriceSettings
 from penstock.config import Config, ResponsesSettings, ServerSettings, load, parse
 from penstock.core.errors import ConfigError, ErrorInfo, ErrorKind
 from penstock.protocols.base import ModelFacts
@@ -268,7 +269,8 @@ def environ_of(text: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("text", GOOD)
 def test_a_configuration_in_the_documentation_is_read(text: str):
-    parse(text, environ_of(text)).catalog({}, SIMULATOR)
+    config = parse(text, environ_of(text))
+    config.price_book(config.catalog({}, SIMULATOR))
 
 
 @pytest.mark.parametrize(("text", "message"), BAD)
@@ -298,6 +300,7 @@ def test_the_example_configuration_is_read_and_holds_every_section():
         ("access key", Access),
         ("fact", ModelFacts),
         ("responses key", ResponsesSettings),
+        ("price", PriceSettings),
     ],
 )
 def test_the_documentation_has_every_key(first: str, struct: type[Struct]):

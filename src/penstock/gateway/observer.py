@@ -10,6 +10,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from penstock.core.errors import ErrorKind
+from penstock.core.events import FinishReason
 from penstock.core.outcome import End, Gaps, UsageSource
 from penstock.core.usage import Usage
 
@@ -35,6 +36,7 @@ class Ended(Struct, frozen=True):
         first_output: seconds from the request to the first output that was sent; None if there was none.
         seconds: from the request to its end.
         gaps: between chunks of output; None if there were no two.
+        reason: why the model stopped, in the words of all protocols.
     """
 
     request: str
@@ -54,6 +56,7 @@ class Ended(Struct, frozen=True):
     first_output: float | None
     seconds: float
     gaps: Gaps | None
+    reason: FinishReason | None = None
 
 
 Observer = Callable[[Ended], None]

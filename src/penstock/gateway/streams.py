@@ -171,6 +171,7 @@ class Gateway:
             end=_end(record, error),
             error=record.error.kind if record.error else None,
             finish=record.finish.raw if record.finish else None,
+            reason=record.finish.reason if record.finish else None,
             usage=usage,
             usage_source="estimate" if usage.estimated else "provider",
             cost=None,

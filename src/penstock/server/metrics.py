@@ -1,0 +1,254 @@
+"""What Prometheus is told. `docs/observability.md` lists every metric, and a test compares it with this module.
+
+    metrics = Metrics()
+    Gateway(..., observers=[metrics.observe])
+    body, content_type = metrics.exposition()
+
+Several workers share their numbers through the directory that PROMETHEUS_MULTIPROC_DIR names; each of them can then
+tell those of all. Labels are bounded: a client can make up names of models, so one gets a label of its own only after
+a provider has answered under it, and only so many of them do.
+"""
+
+import os
+import platform
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from msgspec import Struct
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+    values,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from penstock import __version__
+from penstock.core.errors import ErrorKind
+from penstock.core.outcome import GAP_BOUNDS, Gaps
+from penstock.gateway.observer import Ended
+
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the directory in which workers share their numbers."""
+
+MAX_MODELS = 256
+"""Models of all providers that have labels of their own; the rest is `OTHER`."""
+
+OTHER = "other"
+
+FIRST_TOKEN_BOUNDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
+"""Seconds."""
+
+REQUEST_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+"""Seconds."""
+
+TOKEN_KINDS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output")
+"""The counters of core.usage.Usage that are disjoint."""
+
+NANO = 1e-9
+"""Dollars in a nano-dollar."""
+
+_MODEL = ("provider", "model")
+
+# Errors that tell of the provider, not of what it was asked.
+_UPSTREAM: frozenset[ErrorKind] = frozenset(
+    {"upstream_error", "overloaded", "rate_limited", "timeout", "stream_incomplete"}
+)
+
+
+class GapHistogram(Histogram):
+    """A histogram that takes what was counted elsewhere: looking for the bucket of each gap would cost every token."""
+
+    def merge(self, gaps: Gaps) -> None:
+        """Add the gaps of one answer."""
+        buckets, total = cast("list[Any]", self._buckets), cast("Any", self._sum)  # pyright: ignore
+        for bucket, number in zip(buckets, gaps.counts, strict=True):
+            if number:
+                bucket.inc(number)
+        total.inc(gaps.total)
+
+
+class _OfModel(Struct, frozen=True):
+    """The metrics of one model: looking up labels would cost several times what counting costs."""
+
+    first_token: Histogram
+    gap: GapHistogram
+    seconds: Histogram
+    tokens: tuple[tuple[str, Counter], ...]
+    reasoning: Counter
+    cost: Counter
+    ends: dict[tuple[str, str], Counter] = {}
+
+
+class Metrics:
+    """The metrics of this process."""
+
+    def __init__(self) -> None:
+        if DIRECTORY in os.environ:
+            # The library decides this when it is first imported, which can be before the directory was made.
+            values.ValueClass = values.MultiProcessValue()  # pyright: ignore[reportUnknownMemberType]
+        disable_created_metrics()  # as many samples again, which nobody asks for
+        self._registry = CollectorRegistry()
+        self._models: dict[tuple[str, str], _OfModel] = {}
+        self._pairs: dict[tuple[str, str, bool], Counter] = {}
+        self._failures: dict[str, int] = {}
+        self._declare_models()
+        self._declare_rest()
+
+    def _declare_models(self) -> None:
+        self._first_token = self._made(
+            Histogram,
+            "penstock_first_token_seconds",
+            "From the arrival of a request to the first output of its stream.",
+            _MODEL,
+            buckets=FIRST_TOKEN_BOUNDS,
+        )
+        self._gap = self._made(
+            GapHistogram, "penstock_token_gap_seconds", "Between chunks of output.", _MODEL, buckets=GAP_BOUNDS
+        )
+        self._seconds = self._made(
+            Histogram,
+            "penstock_request_seconds",
+            "From the arrival of a request to its end.",
+            _MODEL,
+            buckets=REQUEST_BOUNDS,
+        )
+        self._tokens = self._made(Counter, "penstock_tokens", "Tokens, each in one kind.", (*_MODEL, "kind"))
+        self._reasoning = self._made(Counter, "penstock_reasoning_tokens", "Output that was reasoning.", _MODEL)
+        self._cost = self._made(Counter, "penstock_cost_dollars", "What tokens cost, where a price is known.", _MODEL)
+        self._ends = self._made(
+            Counter,
+            "penstock_requests",
+            "Requests that reached a provider, by their end and its reason.",
+            (*_MODEL, "end", "reason"),
+        )
+
+    def _declare_rest(self) -> None:
+        self._by_protocol = self._made(
+            Counter,
+            "penstock_requests_by_protocol",
+            "Requests that reached a provider, by the protocols of client and provider.",
+            ("client_protocol", "upstream_protocol", "stream"),
+        )
+        self._refusals = self._made(Counter, "penstock_refusals", "Requests answered with an error status.", ("kind",))
+        self._streams = self._made(Gauge, "penstock_streams", "Streams under way.", (), multiprocess_mode="livesum")
+        self._failing = self._made(
+            Gauge,
+            "penstock_upstream_consecutive_failures",
+            "Failures of a provider since it last completed an answer, as the worker that saw most of them counts.",
+            ("provider",),
+            multiprocess_mode="livemax",
+        )
+        self._last_error = self._made(
+            Gauge,
+            "penstock_upstream_last_error_timestamp_seconds",
+            "When a provider last failed in this way, Unix time.",
+            ("provider", "kind"),
+            multiprocess_mode="max",
+        )
+        build = self._made(Gauge, "penstock_build_info", "Always 1.", ("version", "python"), multiprocess_mode="max")
+        build.labels(__version__, platform.python_version()).set(1)
+
+    def _made(self, kind: Callable[..., Any], name: str, says: str, labels: tuple[str, ...], **more: Any) -> Any:
+        return kind(name, says, labels, registry=self._registry, **more)
+
+    def observe(self, ended: Ended) -> None:
+        """Count a request that is over."""
+        model = self._of_model(ended)
+        model.seconds.observe(ended.seconds)
+        if ended.stream and ended.first_output is not None:
+            model.first_token.observe(ended.first_output)
+        if ended.gaps is not None:
+            model.gap.merge(ended.gaps)
+        for kind, counter in model.tokens:
+            if number := getattr(ended.usage, kind):
+                counter.inc(number)
+        if ended.usage.reasoning:
+            model.reasoning.inc(ended.usage.reasoning)
+        if ended.cost:
+            model.cost.inc(ended.cost * NANO)
+        self._end_of(model, ended).inc()
+        self._pair_of(ended).inc()
+        self._note_health(ended)
+
+    def refused(self, kind: ErrorKind) -> None:
+        """Count a request that was answered with an error status."""
+        self._refusals.labels(kind).inc()
+
+    @contextmanager
+    def streaming(self) -> Generator[None]:
+        """Count a stream as under way."""
+        self._streams.inc()
+        try:
+            yield
+        finally:
+            self._streams.dec()
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return all metrics, of all workers, as Prometheus reads them, and the content type of that."""
+        registry = self._registry
+        if DIRECTORY in os.environ:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+    def _of_model(self, ended: Ended) -> _OfModel:
+        name = ended.provider, ended.upstream_model
+        found = self._models.get(name)
+        if found is not None:
+            return found
+        answered = ended.end == "completed" or ended.first_output is not None
+        if not answered or len(self._models) >= MAX_MODELS:
+            name = ended.provider, OTHER
+            found = self._models.get(name)
+        if found is None:
+            found = self._models[name] = self._children(name)
+        return found
+
+    def _children(self, name: tuple[str, str]) -> _OfModel:
+        return _OfModel(
+            first_token=self._first_token.labels(*name),
+            gap=self._gap.labels(*name),
+            seconds=self._seconds.labels(*name),
+            tokens=tuple((kind, self._tokens.labels(*name, kind)) for kind in TOKEN_KINDS),
+            reasoning=self._reasoning.labels(*name),
+            cost=self._cost.labels(*name),
+        )
+
+    def _end_of(self, model: _OfModel, ended: Ended) -> Counter:
+        how = ended.end, ended.error or ended.reason or ""
+        counter = model.ends.get(how)
+        if counter is None:
+            labels = next(name for name, one in self._models.items() if one is model)
+            counter = model.ends[how] = self._ends.labels(*labels, *how)
+        return counter
+
+    def _pair_of(self, ended: Ended) -> Counter:
+        pair = ended.client_protocol, ended.upstream_protocol, ended.stream
+        counter = self._pairs.get(pair)
+        if counter is None:
+            counter = self._pairs[pair] = self._by_protocol.labels(*pair[:2], str(ended.stream).lower())
+        return counter
+
+    def _note_health(self, ended: Ended) -> None:
+        before = self._failures.get(ended.provider)
+        if ended.end == "failed" and ended.error in _UPSTREAM:
+            after = (before or 0) + 1
+            self._last_error.labels(ended.provider, ended.error).set_to_current_time()
+        elif ended.end == "completed":
+            after = 0
+        else:
+            return
+        if after != before:
+            self._failures[ended.provider] = after
+            self._failing.labels(ended.provider).set(after)
+
+
+def forget_worker(pid: int) -> None:
+    """Take what a worker that has died was just doing out of the numbers; what it did stays in them."""
+    multiprocess.mark_process_dead(pid)  # pyright: ignore[reportUnknownMemberType]

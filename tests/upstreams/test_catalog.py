@@ -65,10 +65,10 @@ class TestProviders:
         assert mistake({"OPENAI_API_KEY": "sk-één"}) == "OPENAI_API_KEY: a key may hold only visible ASCII characters"
 
     def test_settings_complete_or_override_the_row(self):
-        settings = ProviderSettings(api_key=Secret("sk-2"), base_url="https://eu.example.com/v1/", relay="normalise")
+        settings = ProviderSettings(api_key=Secret("sk-2"), base_url="https://eu.api.openai.com/v1/", relay="normalise")
         provider = build({"OPENAI_API_KEY": "sk-1"}, openai=settings).providers["openai"]
         assert provider.credential == Secret("sk-2")
-        assert provider.base_url == "https://eu.example.com/v1"
+        assert provider.base_url == "https://eu.api.openai.com/v1"
         assert provider.relay == "normalise"
         assert provider.quirks == {"max-completion-tokens", "custom-tools"}
 

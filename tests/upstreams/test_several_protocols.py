@@ -101,6 +101,31 @@ class TestKnownProviders:
         settings = ProviderSettings(base_url="https://api.moonshot.cn/v1", api_key=Secret("k"))
         assert built(settings, "moonshot").speaking("anthropic").base_url == "https://api.moonshot.cn/anthropic"
 
+    @pytest.mark.parametrize("address", ["https://api.openai.com/v1", "https://eu.api.openai.com/v1"])
+    def test_regions_of_a_service_are_the_service(self, address: str) -> None:
+        provider = built(ProviderSettings(base_url=address, api_key=Secret("k")), "openai")
+        assert (provider.protocol, set(provider.also)) == ("openai-responses", {"openai-chat"})
+
+    @pytest.mark.parametrize("address", ["http://127.0.0.1:9001/v1", "https://api.openai.com.lab.internal/v1"])
+    def test_a_server_of_ones_own_behind_a_known_name_is_asked_what_all_such_servers_know(self, address: str) -> None:
+        provider = built(ProviderSettings(base_url=address), "openai")
+        assert (provider.protocol, provider.also) == ("openai-chat", {})
+        assert provider.quirks == {"max-completion-tokens"}
+
+    def test_what_the_user_says_of_such_a_server_counts(self) -> None:
+        given = ProviderSettings(
+            base_url="http://proxy/v1", protocol="openai-responses", also={"openai-chat": Access()}
+        )
+        provider = built(given, "openai")
+        assert (provider.protocol, set(provider.also)) == ("openai-responses", {"openai-chat"})
+        given = ProviderSettings(base_url="http://proxy/v1", also={"openai-responses": Access()}, quirks=())
+        provider = built(given, "openai")
+        assert (provider.protocol, set(provider.also)) == ("openai-chat", {"openai-responses"})
+        assert provider.quirks == set()
+
+    def test_what_is_most_likely_spoken_elsewhere_is_a_protocol_that_we_speak(self) -> None:
+        assert {row.elsewhere.protocol for row in known_rows().values() if row.elsewhere} <= set(PROTOCOLS)
+
     def test_with_a_protocol_of_ones_own_nothing_else_is_assumed(self) -> None:
         settings = ProviderSettings(protocol="openai-chat", base_url="http://proxy/v1")
         assert built(settings, "openai").also == {}

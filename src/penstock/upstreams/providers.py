@@ -118,7 +118,7 @@ class _Builder:
         self._path = f"providers.{quoted(name)}"
         self._named = settings is not None
         self._settings = settings or ProviderSettings()
-        self._row = row or ProviderRow(title=name, protocol="", base_url="")
+        self._row = _row_for(self._settings, row or ProviderRow(title=name, protocol="", base_url=""))
         self._known = row is not None
         self._environ = environ
         self._simulator = simulator
@@ -220,6 +220,24 @@ class _Builder:
 
     def _environment(self, variable: str) -> str:
         return self._environ.get(variable, "").strip()
+
+
+def _row_for(settings: ProviderSettings, row: ProviderRow) -> ProviderRow:
+    """Return what is known of a provider, as far as it holds for the address that the user gives."""
+    instead = row.elsewhere
+    if instead is None or settings.base_url is None or settings.protocol is not None:
+        return row
+    own, given = _host(row.base_url), _host(settings.base_url)
+    if given == own or given.endswith(f".{own}"):  # such as eu.api.<provider>: a region of the same service
+        return row
+    return msgspec.structs.replace(row, protocol=instead.protocol, also={}, quirks=instead.quirks)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""  # refused as soon as the address is read
 
 
 def _known_protocol(name: str, path: str, protocols: Mapping[str, WireProtocol]) -> WireProtocol:

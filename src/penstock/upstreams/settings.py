@@ -65,6 +65,18 @@ class Access(Struct, frozen=True):
     relay: "Relay" = "passthrough"
 
 
+class Elsewhere(Struct, frozen=True):
+    """What is most likely true of a server that somebody puts in a provider's place.
+
+    Attributes:
+        protocol: the one that it speaks.
+        quirks: those of the provider's that do no harm there.
+    """
+
+    protocol: str
+    quirks: tuple[Quirk, ...] = ()
+
+
 class ProviderRow(Struct, frozen=True):
     """One provider as the gateway knows it.
 
@@ -85,6 +97,8 @@ class ProviderRow(Struct, frozen=True):
         also: further protocols that it speaks, for clients that speak them.
         offers: what it has beside answers.
         prices: the name of its price list, where it differs from its own; `free` if it charges nothing for tokens.
+        elsewhere: what holds instead of `protocol`, `also` and `quirks` where a user gives the address of another host
+            and no protocol; None if the same holds everywhere.
     """
 
     title: str
@@ -103,6 +117,7 @@ class ProviderRow(Struct, frozen=True):
     also: dict[str, Access] = {}
     offers: tuple[Offer, ...] = ()
     prices: str = ""
+    elsewhere: Elsewhere | None = None
 
 
 class ProviderSettings(Struct, frozen=True):

@@ -1,34 +1,19 @@
-"""What is kept of responses: by key, for a time, within a limit. On real SQLite files, lasting and temporary."""
+"""What is kept of responses: by key, for a time, within a limit. On real SQLite files and a real PostgreSQL."""
 
 import asyncio
-import stat
-import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 
-from penstock.core.errors import ConfigError
 from penstock.protocols.keeping import KeptTurn
 from penstock.store import responses
 from penstock.store.database import Database
 from penstock.store.responses import MissingTurnError, ResponseStore, TooLargeError
-from penstock.store.schema import METADATA
 
 pytestmark = pytest.mark.anyio
 
 NOW = 1_800_000_000
 DAY = 86_400
-
-
-@pytest.fixture(params=["file", "temporary"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "data" / "penstock.db" if request.param == "file" else None)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
@@ -232,56 +217,23 @@ async def test_who_leaves_while_it_is_written_takes_nothing_along(store: Respons
     await store.get("team-a", "resp_1", NOW)
 
 
-async def test_a_temporary_database_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    opened = await Database.open(None)
-    assert list(tmp_path.iterdir())
-    await opened.close()
-    assert not list(tmp_path.iterdir())
+async def test_an_id_that_the_database_cannot_hold_is_not_found_and_not_kept(store: ResponseStore) -> None:
+    assert not await store.put("team-a", turn("resp_\0"), NOW)
+    assert await store.put("team-a", KeptTurn("resp_1", None, b"[]", b"{}", item_ids=("msg_\0", "msg_1")), NOW)
+
+    assert [found.id for found in await store.having("team-a", ["msg_\0", "msg_1"], NOW)] == ["resp_1"]
+    for look in (store.get, store.history, store.delete):
+        with pytest.raises(MissingTurnError):
+            await look("team-a", "resp_\0", NOW)
 
 
-async def test_a_database_survives_being_closed(tmp_path: Path) -> None:
-    path = tmp_path / "penstock.db"
-    for attempt in range(2):
-        opened = await Database.open(path)
-        store = ResponseStore(opened, DAY, 10_000)
-        if attempt == 0:
-            await store.put("team-a", turn("resp_1"), NOW)
-        else:
-            await store.get("team-a", "resp_1", NOW)
-        await opened.close()
-
-
-async def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
-    opened = await Database.open(tmp_path / "data" / "penstock.db")
+async def test_pruning_does_not_read_the_contents(tmp_path: Path) -> None:
+    opened = await Database.open(tmp_path / "penstock.db")
+    query = responses._superfluous(10_000, NOW).compile(dialect=opened.dialect, compile_kwargs={"literal_binds": True})
+    async with opened.engine.connect() as connection:
+        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")).all()
     await opened.close()
 
-    assert stat.S_IMODE((tmp_path / "data" / "penstock.db").stat().st_mode) == 0o600
-    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
-
-
-async def test_the_newest_migration_makes_the_tables_that_the_code_knows(database: Database) -> None:
-    def differences(connection: sa.Connection) -> list[object]:
-        return compare_metadata(MigrationContext.configure(connection), METADATA)
-
-    async with database.engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
-
-
-async def test_a_file_that_is_no_database_is_one_line_of_error(tmp_path: Path) -> None:
-    path = tmp_path / "penstock.db"
-    path.write_text("not a database, but long enough to have a header of one hundred bytes" * 3)
-
-    with pytest.raises(ConfigError, match=r"penstock\.db: cannot be used: file is not a database"):
-        await Database.open(path)
-
-
-async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "penstock.db"
-    opened = await Database.open(path)
-    async with opened.engine.begin() as connection:
-        await connection.exec_driver_sql("update alembic_version set version_num = '9999'")
-    await opened.close()
-
-    with pytest.raises(ConfigError, match="9999"):
-        await Database.open(path)
+    assert [row.detail for row in plan if "responses" in row.detail] == [
+        "SCAN responses USING COVERING INDEX ix_responses_expires"
+    ]

@@ -113,6 +113,8 @@ def _migrate(connection: sa.Connection) -> Upgrade:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    # Whether it can be written is to be known at the start, not by whoever writes first.
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
     return Upgrade(before, _revision(connection) or "")
 
 
@@ -128,11 +130,11 @@ def _url(location: Path | str) -> sa.URL:
         url = sa.make_url(location)
     except (ArgumentError, ValueError):
         url = None
-    # An @ is left over if the password has a slash that is not encoded.
-    if url is None or url.drivername not in (POSTGRESQL, "postgres") or "@" in (url.database or ""):
+    # An @ is left over if the password has one that is not encoded.
+    if url is None or url.drivername not in (POSTGRESQL, "postgres") or "@" in (url.host or ""):
         raise ConfigError(
             "not the address of a database: expected postgresql://user:password@host:5432/database, "
-            "with %2F for a / in the password and so on"
+            "with %40 for an @ in the password"
         )
     return url.set(drivername=POSTGRESQL)
 

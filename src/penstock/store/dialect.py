@@ -3,8 +3,10 @@
 No wait for a database is unbounded: not for a connection, a lock, or an answer over a network that has failed.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -49,6 +51,20 @@ Insert = sqlite.Insert | postgresql.Insert
 def insert(table: sa.Table, dialect: sa.Dialect) -> Insert:
     """Return an INSERT that has `on_conflict_do_nothing` and `on_conflict_do_update`."""
     return postgresql.insert(table) if dialect.name == POSTGRESQL else sqlite.insert(table)
+
+
+def is_one_of(column: sa.Column[str], values: Iterable[str], dialect: sa.Dialect) -> sa.ColumnElement[bool]:
+    """Compare with any number of values, in one parameter: both limit their number, and SQLAlchemy takes seconds."""
+    wanted = [value for value in values if storable(value)]
+    if dialect.name == POSTGRESQL:
+        return column == sa.any_(sa.bindparam(None, wanted, type_=postgresql.ARRAY(sa.Text)))
+    given = sa.func.json_each(msgspec.json.encode(wanted).decode()).table_valued("value")
+    return column.in_(sa.select(given.c.value))
+
+
+def storable(text: str) -> bool:
+    """Whether a text can be stored: PostgreSQL has no null character."""
+    return "\0" not in text
 
 
 def make_engine(url: sa.URL) -> sa.Engine:

@@ -6,12 +6,11 @@ Whoever continues a conversation renews the life of all of it, so that it ends a
 
 from collections.abc import Sequence
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from penstock.protocols.keeping import KeptTurn
 from penstock.store.database import Database
+from penstock.store.dialect import insert, is_one_of, storable
 from penstock.store.schema import RESPONSE_ITEMS, RESPONSES
 
 PRUNE_EVERY = 60
@@ -41,13 +40,14 @@ class ResponseStore:
     def __init__(self, database: Database, lifetime: int, limit: int) -> None:
         """Keep rows for `lifetime` seconds, and at most `limit` bytes of them (exceeded for a minute at most)."""
         self._engine = database.engine
+        self._dialect = database.dialect
         self._lifetime = lifetime
         self._limit = limit
         self._prune_at = 0
 
     async def put(self, key: str, stored: KeptTurn, now: int) -> bool:
-        """Keep a response; return whether it was small enough to be kept."""
-        if stored.size > self._limit:
+        """Keep a response; return whether it was small enough to be kept, and its id one that can be."""
+        if stored.size > self._limit or not storable(stored.id) or not storable(stored.previous or ""):
             return False
         row = {
             "key": key,
@@ -59,10 +59,10 @@ class ResponseStore:
             "response": stored.response,
         }
         async with self._engine.begin() as connection:
-            await connection.execute(insert(RESPONSES).values(row).on_conflict_do_nothing())
-            if stored.item_ids:
-                items = [{"key": key, "item": item, "response": stored.id} for item in stored.item_ids]
-                await connection.execute(insert(RESPONSE_ITEMS).on_conflict_do_nothing(), items)
+            await connection.execute(insert(RESPONSES, self._dialect).values(row).on_conflict_do_nothing())
+            items = [{"key": key, "item": item, "response": stored.id} for item in stored.item_ids if storable(item)]
+            if items:
+                await connection.execute(insert(RESPONSE_ITEMS, self._dialect).on_conflict_do_nothing(), items)
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_EVERY
             await self._prune(now)
@@ -88,7 +88,7 @@ class ResponseStore:
             TooLargeError: they have too many bytes.
         """
         ids = sa.select(RESPONSE_ITEMS.c.response).where(
-            RESPONSE_ITEMS.c.key == key, _is_one_of(RESPONSE_ITEMS.c.item, items)
+            RESPONSE_ITEMS.c.key == key, is_one_of(RESPONSE_ITEMS.c.item, items, self._dialect)
         )
         wanted = sa.and_(RESPONSES.c.key == key, RESPONSES.c.id.in_(ids), RESPONSES.c.expires > now)
         async with self._engine.connect() as connection:
@@ -111,7 +111,7 @@ class ResponseStore:
                 raise MissingTurnError(chain[-1].previous)
             _check_size(sum(link.size for link in chain))
             ids = [link.id for link in chain]
-            wanted = sa.and_(RESPONSES.c.key == key, _is_one_of(RESPONSES.c.id, ids))
+            wanted = sa.and_(RESPONSES.c.key == key, is_one_of(RESPONSES.c.id, ids, self._dialect))
             await connection.execute(sa.update(RESPONSES).where(wanted).values(expires=now + self._lifetime))
             rows = (await connection.execute(sa.select(RESPONSES).where(wanted))).all()
         turns = {row.id: KeptTurn(row.id, row.previous, row.input, row.response) for row in rows}
@@ -148,13 +148,9 @@ class ResponseStore:
 
 
 def _is(key: str, id_: str, now: int) -> sa.ColumnElement[bool]:
+    if not storable(id_):
+        raise MissingTurnError(id_)
     return sa.and_(RESPONSES.c.key == key, RESPONSES.c.id == id_, RESPONSES.c.expires > now)
-
-
-def _is_one_of(column: sa.Column[str], values: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Compare with any number of values, in one parameter: SQLite limits their number, and SQLAlchemy takes seconds."""
-    given = sa.func.json_each(msgspec.json.encode(values).decode()).table_valued("value")
-    return column.in_(sa.select(given.c.value))
 
 
 def _check_size(size: int | None) -> None:
@@ -178,7 +174,7 @@ def _chain(key: str, id_: str, now: int) -> sa.Select[str, str | None, int]:
 
 def _superfluous(limit: int, now: int) -> sa.Select[str, str, int]:
     """Select what has expired, and what would die first until no more than `limit` bytes are left."""
-    newer = sa.func.sum(RESPONSES.c.size).over(order_by=(RESPONSES.c.expires.desc(), RESPONSES.c.id))
+    newer = sa.func.sum(RESPONSES.c.size).over(order_by=(RESPONSES.c.expires.desc(), RESPONSES.c.id.desc()))
     sized = sa.select(RESPONSES.c.key, RESPONSES.c.id, RESPONSES.c.expires, newer.label("total")).subquery()
     return (
         sa.select(sized.c.key, sized.c.id, sized.c.expires)

@@ -7,13 +7,15 @@ METADATA = sa.MetaData()
 RESPONSES = sa.Table(
     "responses",
     METADATA,
-    sa.Column("key", sa.Text, primary_key=True),  # the name of the key that made it: nobody else can see it
+    sa.Column("key", sa.Text, primary_key=True),  # the id of the key that made it: nobody else can see it
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("previous", sa.Text, nullable=True),
-    sa.Column("expires", sa.BigInteger, nullable=False, index=True),  # Unix time in seconds
+    sa.Column("expires", sa.BigInteger, nullable=False),  # Unix time in seconds
     sa.Column("size", sa.BigInteger, nullable=False),  # bytes of the two that follow
     sa.Column("input", sa.LargeBinary, nullable=False),
     sa.Column("response", sa.LargeBinary, nullable=False),
+    # All that pruning looks at, in its order, so that it does not read the contents.
+    sa.Index("ix_responses_expires", "expires", "id", "size", "key"),
 )
 
 # Which response an item belongs to, for clients that name an item instead of sending it again.

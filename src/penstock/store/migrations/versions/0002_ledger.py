@@ -1,4 +1,4 @@
-"""Keys, the ledger, budgets and rates."""
+"""Keys, the ledger, budgets and rates; and an index with all that the pruning of responses looks at."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,8 @@ def upgrade() -> None:
     _make_attempts()
     _make_requests()
     _make_counters()
+    op.drop_index("ix_responses_expires", "responses")
+    op.create_index("ix_responses_expires", "responses", ["expires", "id", "size", "key"])
 
 
 def _make_keys() -> None:
@@ -147,5 +149,7 @@ def _make_counters() -> None:
 
 def downgrade() -> None:
     """Remove the tables."""
+    op.drop_index("ix_responses_expires", "responses")
+    op.create_index("ix_responses_expires", "responses", ["expires"])
     for table in ("processes", "rates", "budgets", "versions", "requests", "attempts", "key_secrets", "keys"):
         op.drop_table(table)

@@ -74,17 +74,17 @@ def _calls(parts: tuple[Part, ...], param: str) -> dict[str, ToolCall]:
 
 def _results_first(parts: tuple[Part, ...], calls: dict[str, ToolCall], param: str) -> tuple[Part, ...]:
     """Put the results before all else, in the order of the calls they answer."""
+    given = [part for part in parts if isinstance(part, ToolResult)]
+    if not given and not calls:
+        return parts
     results: dict[str, ToolResult] = {}
-    for part in parts:
-        if isinstance(part, ToolResult):
-            if part.call_id not in calls:
-                message = (
-                    f"`{param}`: a tool result answers {part.call_id!r}, a call that the turn before did not make."
-                )
-                raise bad_request(message, param=param)
-            if part.call_id in results:
-                raise bad_request(f"`{param}`: two tool results answer the call {part.call_id!r}.", param=param)
-            results[part.call_id] = part
+    for result in given:
+        if result.call_id not in calls:
+            message = f"`{param}`: a tool result answers {result.call_id!r}, a call that the turn before did not make."
+            raise bad_request(message, param=param)
+        if result.call_id in results:
+            raise bad_request(f"`{param}`: two tool results answer the call {result.call_id!r}.", param=param)
+        results[result.call_id] = result
     _require_answered({call_id: call for call_id, call in calls.items() if call_id not in results}, param)
     ordered = [replace(results[call_id], name=call.name, kind=call.kind) for call_id, call in calls.items()]
     return (*ordered, *(part for part in parts if not isinstance(part, ToolResult)))

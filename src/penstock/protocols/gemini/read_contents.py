@@ -190,8 +190,8 @@ class ContentsReader:
         raise bad_request(message, param=at)
 
     def _check(self, part: wire.Part, at: str) -> None:
-        if part == wire.Part(part.text):
-            return  # as nearly always
+        if part == wire.Part(part.text, function_call=part.function_call, function_response=part.function_response):
+            return  # nothing to look for, as nearly always
         for field, name in _HOSTED:
             if getattr(part, field) is not None:
                 message = f"`{at}.{name}`: traces of a provider's own tools cannot be translated for another provider."

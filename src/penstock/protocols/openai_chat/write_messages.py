@@ -33,6 +33,7 @@ SIGNATURES = "thought-signature-in-extra-content"
 
 _Json = dict[str, Any]
 
+_PLAIN = {"type", "text"}
 _SOUNDS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 _NINE = re.compile(r"[A-Za-z0-9]{9}")
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -200,9 +201,9 @@ def extra_content(sealed: str) -> _Json:
 
 def _shortest(content: list[_Json], separator: str) -> str | list[_Json]:
     """Return content as the string that every server takes, if it is nothing but text without marks."""
-    if all(part.keys() == {"type", "text"} for part in content):
-        return separator.join(part["text"] for part in content)
-    return content
+    if [part for part in content if part.keys() != _PLAIN]:
+        return content
+    return separator.join([part["text"] for part in content])
 
 
 def _media(part: Media) -> _Json:

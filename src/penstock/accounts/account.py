@@ -1,0 +1,309 @@
+"""One request's account in the ledger: what it holds, the attempt that is under way, and its end.
+
+No wait is cancelled inside the store: whoever is cancelled while he waits leaves a callback behind, which puts things
+right once it is known what happened.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+
+from penstock.accounts import budgets, rates
+from penstock.accounts.admission import cover_of, expected_tokens, hold_of, unavailable
+from penstock.accounts.entries import (
+    NOTHING,
+    Attempt,
+    Intent,
+    Outcome,
+    Progress,
+    Row,
+    Totals,
+    Try,
+    cost_of,
+    opened_row,
+    progress_row,
+    request_row,
+    settled_row,
+)
+from penstock.core.usage import UNKNOWN, Usage
+from penstock.store.errors import StoreUnavailableError
+from penstock.store.ledger import Claims, Extension, Hold, LedgerStore, Opening, Refusal, Release, Retrial, Settlement
+
+ADMISSION_PATIENCE = 5.0
+"""Seconds that a request waits for the store before it is refused."""
+
+SETTLEMENT_PATIENCE = 1.0
+"""Seconds that the end of an answer waits for the store. It is settled all the same, later."""
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to settle; the pause doubles from the first to the longest."""
+
+_log = structlog.get_logger("penstock.ledger")
+
+Future = asyncio.Future[Any]
+
+
+class Seat:
+    """What an account needs of the ledger.
+
+    Attributes:
+        process: its id.
+        limited_here: whether rates and slots are the store's.
+        gone: called once, when nothing of the account is open any more, with the microseconds by which its key's rate
+            of tokens has to be put right.
+    """
+
+    __slots__ = ("gone", "limited_here", "now", "process", "store")
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        process: str,
+        limited_here: bool,
+        now: Callable[[], float],
+        gone: Callable[["Account", int], None],
+    ) -> None:
+        self.store = store
+        self.process = process
+        self.limited_here = limited_here
+        self.now = now
+        self.gone = gone
+
+
+async def answer(future: Future) -> Any:
+    """Wait for the store; the job is done, whatever becomes of whoever waits.
+
+    Raises:
+        Fault: the store is down, or takes too long (`overloaded`).
+    """
+    done, _ = await asyncio.wait((future,), timeout=ADMISSION_PATIENCE)
+    if not done:
+        raise unavailable()
+    try:
+        return future.result()
+    except StoreUnavailableError as error:
+        raise unavailable() from error
+
+
+class Account:
+    """One request's account.
+
+    Attributes:
+        intent: whose it is.
+        covered: tokens of output that the hold on the budget pays for.
+        settling: there from the first call of `settle`; done when it is committed.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_called",
+        "_expected",
+        "_hold",
+        "_left",
+        "_moving",
+        "_noted",
+        "_progress",
+        "_seat",
+        "_totals",
+        "covered",
+        "intent",
+        "settling",
+    )
+
+    def __init__(self, seat: Seat, intent: Intent, first: Try, progress: Callable[[], Progress]) -> None:
+        """Make the account of a request that is not yet in the store.
+
+        Raises:
+            ClientFault: the budget of its key counts money and no price is known (`billing`).
+        """
+        self._seat = seat
+        self.intent = intent
+        self._progress = progress
+        self._totals = NOTHING
+        self._noted: Progress | None = None
+        self._moving: Future | None = None
+        self._called = True
+        self._left = False
+        self.settling: Future | None = None
+        self._expected = 0 if intent.key.limits.tokens_per_minute is None else expected_tokens(first)
+        self._begin(self._attempt_of(1, first))
+
+    def _attempt_of(self, number: int, tried: Try) -> Attempt:
+        return Attempt(number, int(self._seat.now() * 1000), tried, cover_of(self.intent, tried))
+
+    def _begin(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._hold = 0 if attempt.cover is None else attempt.cover.amount
+        self.covered = budgets.NO_BUDGET if attempt.cover is None else attempt.cover.output
+
+    def _opened_row(self, attempt: Attempt) -> Row:
+        slot = self._seat.limited_here and self.intent.key.limits.streams is not None
+        return opened_row(self.intent, attempt, self._seat.process, slot)
+
+    @property
+    def hold(self) -> Hold | None:
+        """What the attempt under way asks of the budget; None if the key has none."""
+        return hold_of(self.intent, self._hold)
+
+    async def open(self, claims: Claims | None) -> Refusal | None:
+        """Have the store open the first attempt; return what it refused, if anything.
+
+        Raises:
+            Fault: the store is down (`overloaded`).
+        """
+        future = self._seat.store.submit(Opening(self._opened_row(self._attempt), claims))
+        try:
+            return await answer(future)
+        except BaseException:
+            future.add_done_callback(self._abandon)
+            raise
+
+    async def retry(self, outcome: Outcome, next_: Try) -> None:
+        """Settle the attempt under way and open the next; or neither, and `settle` has to settle the one under way.
+
+        Raises:
+            ClientFault: the budget does not allow it (`billing`).
+            Fault: the store is down (`overloaded`).
+        """
+        attempt, cost = self._attempt, cost_of(self._attempt.tried.price, outcome.usage)
+        following = self._attempt_of(attempt.number + 1, next_)
+        job = Retrial(
+            settled_row(self.intent.request, attempt.number, outcome, cost),
+            self._opened_row(following),
+            self.intent.key.id,
+            self._used(outcome.usage, cost),
+            None if following.cover is None else hold_of(self.intent, following.cover.amount),
+        )
+        self._moving = future = self._seat.store.submit(job)
+        future.add_done_callback(partial(self._move, self._totals.plus(outcome.usage, cost), following))
+        refused = await answer(future)
+        if refused == "lost":
+            raise unavailable()
+        if refused is not None and self.intent.key.budget is not None:
+            raise budgets.exceeded(self.intent.key.budget, self.intent.created_ms)
+        self._called = True
+
+    def _move(self, totals: Totals, following: Attempt, future: Future) -> None:
+        self._moving = None
+        if future.exception() is None and future.result() is None:
+            self._totals = totals
+            self._noted = None
+            self._called = False  # until whoever waits for it has heard of it
+            self._begin(following)
+
+    async def extend(self, output_tokens: int) -> bool:
+        """Have the hold cover this much output in all; return False if the budget does not allow it.
+
+        Raises:
+            Fault: the store is down (`overloaded`).
+        """
+        budget = self.intent.key.budget
+        if budget is None or output_tokens <= self.covered:
+            return True
+        tried = self._attempt.tried
+        cover = budgets.cover(budget, tried.price, tried.input_tokens, output_tokens)
+        hold = hold_of(self.intent, cover.amount - self._hold)
+        if hold is None:
+            return True
+        job = Extension(self.intent.request, self._attempt.number, self.intent.key.id, hold)
+        extended: bool = await answer(self._seat.store.submit(job))
+        if extended:
+            self._hold, self.covered = cover.amount, cover.output
+        return extended
+
+    async def settle(self, outcome: Outcome) -> int | None:
+        """Settle the request; return its cost in nano-dollars, None if no price is known.
+
+        Only the first call counts, the others wait with it: a second at most, for it is settled as soon as it can be.
+        """
+        if self.settling is None:
+            self.settling = asyncio.get_running_loop().create_future()
+            if self._moving is None:
+                self._settle(outcome)
+            else:
+                self._moving.add_done_callback(lambda _: self._settle(outcome))
+        await asyncio.wait((self.settling,), timeout=SETTLEMENT_PATIENCE)
+        return self._totals.cost
+
+    def leave(self) -> None:
+        """Try no more to settle: the store is closed."""
+        self._left = True
+
+    def _settle(self, outcome: Outcome) -> None:
+        if not self._called:
+            outcome = Outcome(outcome.end, outcome.error, UNKNOWN, "estimate", None, 0)
+        cost = cost_of(self._attempt.tried.price, outcome.usage)
+        self._totals = self._totals.plus(outcome.usage, cost)
+        correction = self._correction()
+        settlement = Settlement(
+            settled_row(self.intent.request, self._attempt.number, outcome, cost),
+            request_row(self.intent, self._attempt, outcome, self._totals),
+            self._release(self._used(outcome.usage, cost), correction),
+        )
+        self._submit(settlement, correction, FIRST_PAUSE)
+
+    def _submit(self, settlement: Settlement, correction: int, pause: float) -> None:
+        future = self._seat.store.submit(settlement)
+        future.add_done_callback(partial(self._settled, settlement, correction, pause))
+
+    def _settled(self, settlement: Settlement, correction: int, pause: float, future: Future) -> None:
+        error = future.exception()
+        if error is None:
+            self._seat.gone(self, correction)
+            if self.settling is not None:
+                self.settling.set_result(None)
+        elif not self._left:
+            _log.warning("ledger.settle", request=self.intent.request, error=str(error), retry_in=pause)
+            again = min(pause * 2, LONGEST_PAUSE)
+            asyncio.get_running_loop().call_later(pause, self._submit, settlement, correction, again)
+
+    def _abandon(self, future: Future) -> None:
+        """Settle a first attempt that nobody waited for, if it was opened."""
+        if future.exception() is not None or future.result() is not None:
+            self._seat.gone(self, 0)
+        elif self.settling is None:
+            self.settling = asyncio.get_running_loop().create_future()
+            self._called = False
+            self._settle(Outcome("client_gone", None, UNKNOWN, "estimate", None, 0))
+
+    def news(self) -> Progress | None:
+        """Return what was seen so far, if it is not what was noted last."""
+        if self.settling is not None:
+            return None
+        progress = self._progress()
+        if progress == self._noted or not (progress.usage.known or progress.output_tokens):
+            return None
+        return progress
+
+    def progress_row(self, progress: Progress, now_ms: int) -> Row:
+        """Return what is noted of the attempt under way."""
+        return progress_row(self.intent.request, self._attempt.number, progress, now_ms)
+
+    def noted(self, progress: Progress) -> None:
+        """Remember what was noted."""
+        self._noted = progress
+
+    def _used(self, usage: Usage, cost: int | None) -> int:
+        """Return what is spent of the budget, in its unit."""
+        budget = self.intent.key.budget
+        return usage.total if budget is not None and budget.unit == "tokens" else cost or 0
+
+    def _correction(self) -> int:
+        """Return by how many microseconds the key's rate of tokens has to be put right."""
+        limit = self.intent.key.limits.tokens_per_minute
+        if limit is None:
+            return 0
+        return rates.charge(self._totals.usage.total, limit) - rates.charge(self._expected, limit)
+
+    def _release(self, used: int, correction: int) -> Release | None:
+        key, here = self.intent.key, self._seat.limited_here
+        slot = here and key.limits.streams is not None
+        hold = hold_of(self.intent, 0)
+        if not slot and hold is None and not (here and correction):
+            return None
+        unit, period = (None, None) if hold is None else (hold.unit, hold.period)
+        return Release(key.id, unit, period, used, slot, correction if here else 0)

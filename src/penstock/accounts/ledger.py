@@ -1,0 +1,234 @@
+"""The ledger: every call of a provider, written down before it is made and settled once, whatever ends it.
+
+    ledger = Ledger(database, directory)
+    await ledger.start()
+    account = await ledger.open(intent, first, progress)   # durable, limits and budget kept, when it returns
+    await account.retry(outcome, next_)
+    await account.settle(outcome)
+    await ledger.close()
+
+Nothing here happens per chunk. Once a second what is under way is asked how far it is; so if the process is killed, the
+next one that starts, or one that runs beside it, settles what was left open from what was noted last.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from penstock.accounts.account import Account, Future, Seat
+from penstock.accounts.admission import SharedLimits, claims_of, fault_of, unavailable
+from penstock.accounts.entries import Intent, Progress, Row, Try
+from penstock.accounts.recovery import Recovered, recover
+from penstock.store.database import Database
+from penstock.store.errors import StoreUnavailableError
+from penstock.store.ledger import Claims, LedgerStore, Noting, Recovery
+from penstock.store.processes import Processes
+
+TICK = 1.0
+"""Seconds between two looks at what is under way."""
+
+SWEEP_TICKS = 10
+"""Ticks between two looks for what was left open, and two signs of life."""
+
+CLOSING_PATIENCE = 5.0
+"""Seconds for what is not yet settled when the ledger is closed. What then is not, the next start settles."""
+
+RECOVERED_AT_ONCE = 200
+"""Attempts that are recovered in one transaction."""
+
+_log = structlog.get_logger("penstock.ledger")
+
+
+class Ledger:
+    """The ledger of this process. It belongs to the event loop that runs when it is made.
+
+    Attributes:
+        recovered: what `start` settled for processes that died.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Path,
+        shared: SharedLimits | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Keep the locks of processes in `directory`. `shared` keeps rates and slots; None: the store does."""
+        self.recovered: tuple[Recovered, ...] = ()
+        self._store = LedgerStore(database)
+        self._processes = Processes(database, directory, secrets.token_hex(8))
+        self._shared = shared
+        self._now = now
+        self._seat = Seat(self._store, self._processes.id, shared is None, now, self._gone)
+        self._live: dict[str, Account] = {}
+        self._noting: Future | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._releasing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Settle what dead processes left open, and begin to note progress.
+
+        Raises:
+            ConfigError: the lock of this process cannot be taken.
+            StoreUnavailableError, SQLAlchemyError: the store is down.
+        """
+        await self._processes.enter(int(self._now()))
+        self.recovered = await self.sweep()
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def close(self) -> None:
+        """Wait for what is not yet settled, for some seconds, and end."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
+        waiting = [account.settling for account in self._live.values() if account.settling is not None]
+        if waiting:
+            await asyncio.wait(waiting, timeout=CLOSING_PATIENCE)
+        for account in self._live.values():
+            account.leave()
+        await self._store.close()
+        if self._releasing:
+            await asyncio.wait(self._releasing, timeout=CLOSING_PATIENCE)
+        try:
+            await self._processes.forget(self._processes.id)
+        except SQLAlchemyError as error:
+            _log.warning("ledger.close", error=str(error))
+        self._processes.release()
+
+    async def open(self, intent: Intent, first: Try, progress: Callable[[], Progress]) -> Account:
+        """Write down that a provider will be called. `progress` is asked once a second what was seen so far.
+
+        Raises:
+            ClientFault: a limit (`rate_limited`) or the budget (`billing`) of the key does not allow it.
+            Fault: the store is down (`overloaded`).
+        """
+        account = Account(self._seat, intent, first, progress)
+        claims = claims_of(intent, first, account.hold, int(self._now() * 1_000_000))
+        left = claims
+        if claims is not None and self._shared is not None:
+            left = await self._claim_shared(self._shared, intent, claims)
+        self._live[intent.request] = account
+        refusal = await account.open(left)
+        if refusal is not None and claims is not None:
+            self._gone(account, 0)
+            raise fault_of(refusal, intent, claims)
+        return account
+
+    async def _claim_shared(self, shared: SharedLimits, intent: Intent, claims: Claims) -> Claims | None:
+        """Take what all machines have in common; return what is left for the store."""
+        if claims.streams is not None or claims.rates:
+            try:
+                refusal = await shared.admit(intent.request, claims)
+            except StoreUnavailableError as error:
+                raise unavailable() from error
+            except asyncio.CancelledError:  # it may have been taken
+                self._release_shared(shared, intent, 0)
+                raise
+            if refusal is not None:
+                raise fault_of(refusal, intent, claims)
+        return None if claims.hold is None else msgspec.structs.replace(claims, streams=None, rates=())
+
+    def _gone(self, account: Account, correction: int) -> None:
+        intent = account.intent
+        self._live.pop(intent.request, None)
+        limits = intent.key.limits
+        if self._shared is not None and (limits.streams is not None or limits.tokens_per_minute is not None):
+            self._release_shared(self._shared, intent, correction)
+
+    def _release_shared(self, shared: SharedLimits, intent: Intent, correction: int) -> None:
+        task = asyncio.create_task(_attempted(shared.release(intent.request, intent.key.id, correction)))
+        self._releasing.add(task)
+        task.add_done_callback(self._releasing.discard)
+
+    def note_progress(self) -> None:
+        """Submit what has changed since it was noted last, unless that is still under way."""
+        if self._noting is not None and not self._noting.done():
+            return
+        now_ms = int(self._now() * 1000)
+        changed = [(account, progress) for account in self._live.values() if (progress := account.news()) is not None]
+        if changed:
+            rows = [account.progress_row(progress, now_ms) for account, progress in changed]
+            self._noting = self._store.submit(Noting(rows))
+            self._noting.add_done_callback(partial(_noted, changed))
+
+    async def sweep(self) -> tuple[Recovered, ...]:
+        """Settle what dead processes left open, and what of this one nobody knows: a commit whose answer was lost.
+
+        Raises:
+            StoreUnavailableError, SQLAlchemyError: the store is down.
+        """
+        mine = self._processes.id
+        dead = await self._processes.dead(int(self._now()))
+        recovered: list[Recovered] = []
+        while True:
+            rows = await self._store.open_attempts([mine, *dead], len(self._live) + RECOVERED_AT_ONCE)
+            lost = [row for row in rows if row["process"] != mine or row["request"] not in self._live]
+            if not lost:
+                break
+            recovered += await self._recover(lost[:RECOVERED_AT_ONCE])
+        for process in dead:
+            await self._processes.forget(process)
+        return tuple(recovered)
+
+    async def _recover(self, rows: Sequence[Row]) -> list[Recovered]:
+        again = [row["request"] for row in rows if row["number"] > 1]
+        settled = await self._store.settled_attempts(again) if again else []
+        pairs = [
+            recover(
+                row,
+                [attempt for attempt in settled if attempt["request"] == row["request"]],
+                "failed" if row["process"] == self._processes.id else "crashed",
+            )
+            for row in sorted(rows, key=lambda row: (row["key"], row["request"]))
+        ]
+        were_open = await self._store.submit(Recovery([settlement for _, settlement in pairs]))
+        return [recovered for (recovered, _), was_open in zip(pairs, were_open, strict=True) if was_open]
+
+    async def _tick(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(TICK)
+            self.note_progress()
+            ticks += 1
+            if ticks % SWEEP_TICKS == 0:
+                await self._look_after()
+
+    async def _look_after(self) -> None:
+        try:
+            await self._processes.renew(int(self._now()))
+            recovered = await self.sweep()
+            if self._shared is not None:
+                await self._shared.renew(
+                    [
+                        (account.intent.key.id, request)
+                        for request, account in self._live.items()
+                        if account.intent.key.limits.streams is not None
+                    ]
+                )
+        except (StoreUnavailableError, SQLAlchemyError) as error:
+            _log.warning("ledger.sweep", error=str(error))
+        else:
+            if recovered:
+                _log.warning("ledger.recovered", attempts=len(recovered), requests=[one.request for one in recovered])
+
+
+def _noted(changed: Sequence[tuple[Account, Progress]], future: Future) -> None:
+    if future.exception() is None:
+        for account, progress in changed:
+            account.noted(progress)
+
+
+async def _attempted(release: Coroutine[Any, Any, None]) -> None:
+    """What cannot be released ends with its lease."""
+    try:
+        await release
+    except StoreUnavailableError as error:
+        _log.warning("ledger.release", error=str(error))

@@ -1,0 +1,310 @@
+"""The ledger's tables: what is opened, noted and settled, many jobs in one transaction.
+
+A job that concerns neither a budget nor a limit is a row of an `executemany`. The others are done one by one, for each
+must know whether its condition held. They are sorted by key, and those of a key so that its rates are locked before
+its budget: two processes that wait for each other in PostgreSQL would be found out only after a second.
+
+What is settled is settled by `WHERE state = 'open'`, and gives back what it held only if that found it open. So a job
+may be done again when nobody knows whether it was committed.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from penstock.store.database import Database
+from penstock.store.group_commit import GroupCommit
+from penstock.store.ledger_sql import Statements
+from penstock.store.schema import ATTEMPTS
+
+Row = dict[str, Any]
+"""Parameters of a statement of `ledger_sql`."""
+
+Limit = Literal["streams", "requests", "tokens", "budget"]
+
+
+class RateClaim(Struct, frozen=True):
+    """What a request adds to a rate. `charge` and `latest`, in microseconds, are told in accounts/rates.py."""
+
+    kind: Literal["requests", "tokens"]
+    charge: int
+    latest: int
+
+
+class Hold(Struct, frozen=True):
+    """What an attempt holds of a budget: `amount`, if the budget's `cap` allows it; both in its unit."""
+
+    unit: str
+    period: str
+    amount: int
+    cap: int
+
+
+class Claims(Struct, frozen=True):
+    """What must be had first. `streams` is how many the key may have at once; `now` is in microseconds."""
+
+    key: str
+    now: int
+    streams: int | None
+    rates: tuple[RateClaim, ...]
+    hold: Hold | None
+
+
+class Refusal(Struct, frozen=True):
+    """What was not had, and for rates the theoretical arrival time that was found, in microseconds."""
+
+    limit: Limit
+    arrival: int = 0
+
+
+class Opening(Struct, frozen=True):
+    """Make an attempt, if all that it claims can be had. The result is None or a Refusal."""
+
+    row: Row
+    claims: Claims | None
+
+
+class Release(Struct, frozen=True):
+    """What an attempt gives back, beside what it holds: `used` in the unit of the budget, `tokens` in microseconds."""
+
+    key: str
+    unit: str | None
+    period: str | None
+    used: int
+    slot: bool
+    tokens: int
+
+
+class Settlement(Struct, frozen=True):
+    """Settle an attempt, and write the row of its request. The result is whether it was open; None if nobody asked."""
+
+    attempt: Row
+    request: Row
+    release: Release | None
+
+
+class Retrial(Struct, frozen=True):
+    """Settle an attempt and make the next, or neither if the budget does not allow it.
+
+    The slot is kept. The result is None, a Refusal, or `lost` if the attempt was not open.
+    """
+
+    attempt: Row
+    row: Row
+    key: str
+    used: int
+    hold: Hold | None
+
+
+class Extension(Struct, frozen=True):
+    """Hold more of a budget. The result is whether it could be had."""
+
+    request: str
+    number: int
+    key: str
+    hold: Hold
+
+
+class Noting(Struct, frozen=True):
+    """Note the progress of attempts."""
+
+    rows: Sequence[Row]
+
+
+class Recovery(Struct, frozen=True):
+    """Settle what others left open. The result says of each whether it still was."""
+
+    settlements: Sequence[Settlement]
+
+
+Job = Opening | Settlement | Retrial | Extension | Noting | Recovery
+
+
+class LedgerStore:
+    """The tables. It belongs to the event loop that runs when it is made."""
+
+    def __init__(self, database: Database) -> None:
+        self._engine = database.engine
+        self._statements = Statements(database.dialect)
+        self._writer: GroupCommit[Job, Any] = GroupCommit(database.connect, self._apply)
+        self.submit = self._writer.submit
+
+    async def close(self) -> None:
+        """Commit what was submitted."""
+        await self._writer.close()
+
+    async def open_attempts(self, processes: Sequence[str], limit: int) -> list[Row]:
+        """Return rows of attempts that these processes have open."""
+        # The text of the condition is what makes the partial index fit.
+        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.process.in_(processes), sa.text("state = 'open'")).limit(limit)
+        async with self._engine.connect() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    async def settled_attempts(self, requests: Sequence[str]) -> list[Row]:
+        """Return rows of the settled attempts of these requests."""
+        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.request.in_(requests), ATTEMPTS.c.state == "settled")
+        async with self._engine.connect() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    def _apply(self, connection: sa.Connection, jobs: list[Job]) -> list[Any]:
+        batch = _Batch(connection, self._statements)
+        results: list[Any] = [None] * len(jobs)
+        for place in sorted(range(len(jobs)), key=lambda place: _turn(jobs[place])):
+            results[place] = batch.do(jobs[place])
+        batch.execute_rows()
+        return results
+
+
+def _turn(job: Job) -> tuple[str, int]:
+    match job:
+        case Opening():
+            return ("", 0) if job.claims is None else (job.claims.key, 0)
+        case Settlement():
+            return ("", 0) if job.release is None else (job.release.key, 1)
+        case Retrial() | Extension():
+            return job.key, 2
+        case _:
+            return "", 0
+
+
+class _Batch:
+    """Jobs of one transaction."""
+
+    def __init__(self, connection: sa.Connection, statements: Statements) -> None:
+        self._execute = connection.exec_driver_sql
+        self._sql = statements
+        self._opened: list[Row] = []
+        self._noted: list[Row] = []
+        self._settled: list[Row] = []
+        self._requests: list[Row] = []
+
+    def do(self, job: Job) -> Any:
+        match job:
+            case Opening():
+                return self._open(job)
+            case Settlement(release=None):
+                self._settled.append(job.attempt)
+                self._requests.append(job.request)
+            case Settlement():
+                return self._settle(job)
+            case Retrial():
+                return self._retry(job)
+            case Extension():
+                return self._extend(job)
+            case Noting():
+                self._noted.extend(job.rows)
+            case Recovery():
+                return [self._settle(settlement) for settlement in job.settlements]
+        return None
+
+    def execute_rows(self) -> None:
+        """Do what can be done for many at once."""
+        for statement, rows in (
+            (self._sql.open, self._opened),
+            (self._sql.progress, self._noted),
+            (self._sql.settle_many, self._settled),
+            (self._sql.record, self._requests),
+        ):
+            if rows:
+                self._execute(statement, rows)
+
+    def _open(self, job: Opening) -> Refusal | None:
+        if job.claims is not None and (refusal := self._claim(job.claims)) is not None:
+            return refusal
+        self._opened.append(job.row)
+        return None
+
+    def _claim(self, claims: Claims) -> Refusal | None:
+        """Take all that is claimed, or nothing."""
+        self._execute("SAVEPOINT claims")
+        refusal = next((refused for refused in self._refusals(claims) if refused is not None), None)
+        if refusal is not None:
+            self._execute("ROLLBACK TO SAVEPOINT claims")
+        self._execute("RELEASE SAVEPOINT claims")
+        return refusal
+
+    def _refusals(self, claims: Claims) -> Iterable[Refusal | None]:
+        if claims.streams is not None:
+            yield self._take_slot(claims.key, claims.streams)
+        for claim in claims.rates:
+            yield self._arrive(claims.key, claim, claims.now)
+        if claims.hold is not None:
+            yield self._hold(claims.key, claims.hold)
+
+    def _take_slot(self, key: str, cap: int) -> Refusal | None:
+        taken = cap > 0 and self._changed(self._sql.take_slot, {"of_key": key, "cap": cap})
+        return None if taken else Refusal("streams")
+
+    def _arrive(self, key: str, claim: RateClaim, now: int) -> Refusal | None:
+        which = {"of_key": key, "of_kind": claim.kind}
+        row = {**which, "now": now, "charge": claim.charge, "latest": claim.latest}
+        if self._changed(self._sql.arrive, row):
+            return None
+        return Refusal(claim.kind, self._execute(self._sql.arrival, which).scalar_one())
+
+    def _hold(self, key: str, hold: Hold) -> Refusal | None:
+        row = {**_budget(key, hold.unit, hold.period), "amount": hold.amount, "cap": hold.cap}
+        held = hold.amount <= hold.cap and self._changed(self._sql.hold, row)
+        return None if held else Refusal("budget")
+
+    def _settle(self, job: Settlement) -> bool:
+        held = self._execute(self._sql.settle, job.attempt).scalar_one_or_none()
+        if held is None:
+            return False
+        if job.release is not None:
+            self._release(job.release, held)
+        self._requests.append(job.request)
+        return True
+
+    def _release(self, release: Release, held: int) -> None:
+        if release.slot:
+            self._adjust(release.key, "streams", -1)
+        if release.tokens:
+            self._adjust(release.key, "tokens", release.tokens)
+        if release.unit is not None and release.period is not None:
+            row = _budget(release.key, release.unit, release.period)
+            self._execute(self._sql.release, {**row, "used": release.used, "held": held})
+
+    def _adjust(self, key: str, kind: str, amount: int) -> None:
+        self._execute(self._sql.adjust, {"of_key": key, "of_kind": kind, "amount": amount})
+
+    def _retry(self, job: Retrial) -> Refusal | Literal["lost"] | None:
+        self._execute("SAVEPOINT retrial")
+        outcome = self._settle_and_hold(job)
+        if outcome is None:
+            self._opened.append(job.row)
+        else:
+            self._execute("ROLLBACK TO SAVEPOINT retrial")
+        self._execute("RELEASE SAVEPOINT retrial")
+        return outcome
+
+    def _settle_and_hold(self, job: Retrial) -> Refusal | Literal["lost"] | None:
+        held = self._execute(self._sql.settle, job.attempt).scalar_one_or_none()
+        if held is None:
+            return "lost"
+        if job.hold is None:
+            return None
+        hold = job.hold
+        row = _budget(job.key, hold.unit, hold.period)
+        row |= {"used": job.used, "held": held, "amount": hold.amount, "cap": hold.cap}
+        return None if self._changed(self._sql.hold_again, row) else Refusal("budget")
+
+    def _extend(self, job: Extension) -> bool:
+        hold = job.hold
+        budget = _budget(job.key, hold.unit, hold.period)
+        if not self._changed(self._sql.hold, {**budget, "amount": hold.amount, "cap": hold.cap}):
+            return False
+        attempt = {"of_request": job.request, "of_number": job.number, "amount": hold.amount}
+        if self._changed(self._sql.extend, attempt):
+            return True
+        self._execute(self._sql.release, {**budget, "used": 0, "held": hold.amount})
+        return False
+
+    def _changed(self, statement: str, row: Row) -> bool:
+        return self._execute(statement, row).rowcount == 1
+
+
+def _budget(key: str, unit: str, period: str) -> Row:
+    return {"of_key": key, "of_unit": unit, "of_period": period}

@@ -98,7 +98,15 @@ def prepare(call: Call, route: Route, learned: frozenset[str], seals: SealCache,
     else:
         attempt = _translated(call, provider, target, seals, fits)
     _check_stops(call, attempt.outbound.stop)
-    return attempt
+    return traced(attempt, call)
+
+
+def traced(attempt: Attempt, call: Call) -> Attempt:
+    """Return an attempt that tells the provider of the trace that a call is part of, if it is part of one."""
+    if not call.trace:
+        return attempt
+    outbound = msgspec.structs.replace(attempt.outbound, headers={**attempt.outbound.headers, **call.trace})
+    return msgspec.structs.replace(attempt, outbound=outbound)
 
 
 def _forwarded(call: Call, provider: Provider, target: Target, fits: TokenFits) -> Attempt:

@@ -23,6 +23,7 @@ class Call(Struct, frozen=True):
         created: when it came, Unix time in seconds.
         started: when it came, on the monotonic clock, in seconds.
         echo: the top level of the client's request as its answer is to repeat it, where that is not what is served.
+        trace: headers by which a provider can go on with the trace that the call is part of.
         keep: keeps a good answer; takes its last bytes, or the whole of it, before the client gets them.
     """
 
@@ -34,6 +35,7 @@ class Call(Struct, frozen=True):
     created: int
     started: float
     echo: Mapping[str, msgspec.Raw] | None = None
+    trace: Mapping[str, str] = {}
     keep: Callable[[bytes], Awaitable[None]] | None = None
 
     def read(self) -> Ask:

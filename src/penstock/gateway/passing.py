@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from penstock.core.errors import ErrorInfo, UpstreamFault, bad_request
 from penstock.core.events import Failure, Finish
-from penstock.gateway.attempt import Attempt, refusal, told
+from penstock.core.usage import estimate_tokens
+from penstock.gateway.attempt import Attempt, refusal, told, traced
 from penstock.gateway.call import Call, Client, WholeAnswer
 from penstock.gateway.learning import Estimate
 from penstock.gateway.record import Record
@@ -22,9 +23,6 @@ from penstock.wire.sse import Frame
 
 MAX_ANSWER = 256 * 1024 * 1024
 """Bytes of an answer that is not streamed: ten pictures in base64, or some thousand long vectors."""
-
-BYTES_PER_TOKEN = 4
-"""Of a request, where the provider counts nothing."""
 
 _LAST = ".completed"  # the end of the type of a stream's last event
 
@@ -102,8 +100,9 @@ class Passing:
         route = self._catalog.resolve(call.inbound.model)
         provider = self._offering(route, passed)
         outbound = passed.outbound(call.inbound, route.target.model)
-        estimate = Estimate(lambda: len(call.inbound.body) // BYTES_PER_TOKEN, _unlearned)
-        return Attempt(provider, route.target.model, PROTOCOLS[provider.protocol], outbound, True, estimate)
+        estimate = Estimate(lambda: estimate_tokens(len(call.inbound.body)), _unlearned)
+        protocol = PROTOCOLS[provider.protocol]
+        return traced(Attempt(provider, route.target.model, protocol, outbound, True, estimate), call)
 
     def _offering(self, route: Route, passed: Passed) -> Provider:
         """Return the provider in the protocol in which it has the endpoint.

@@ -65,7 +65,7 @@ class Attempt(Struct, frozen=True, gc=False):
 
 
 class Totals(Struct, frozen=True, gc=False):
-    """What the attempts of a request came to, together."""
+    """What all attempts of a request came to."""
 
     usage: Usage = UNKNOWN
     cost: int | None = None
@@ -75,7 +75,7 @@ class Totals(Struct, frozen=True, gc=False):
         if self is NOTHING:
             return Totals(usage, cost)
         mine = self.usage
-        together = Usage(
+        usages = Usage(
             uncached=_sum(mine.uncached, usage.uncached),
             cache_read=_sum(mine.cache_read, usage.cache_read),
             cache_write=_sum(mine.cache_write, usage.cache_write),
@@ -83,7 +83,7 @@ class Totals(Struct, frozen=True, gc=False):
             output=_sum(mine.output, usage.output),
             reasoning=_sum(mine.reasoning, usage.reasoning),
         )
-        return Totals(together, _sum(self.cost, cost))
+        return Totals(usages, _sum(self.cost, cost))
 
 
 NOTHING = Totals()

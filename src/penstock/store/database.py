@@ -9,11 +9,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from msgspec import Struct
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from penstock.core.errors import ConfigError
-from penstock.store.dialect import POSTGRESQL, SQLITE, lock_for_migration, make_async_engine, make_engine
+from penstock.store.dialect import SQLITE, lock_for_migration, make_async_engine, make_engine, read_url
 
 
 class Upgrade(Struct, frozen=True):
@@ -123,20 +123,9 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _url(location: Path | str) -> sa.URL:
-    """Return the URL of a database, without a driver. What is wrong with it is told without it: it has a password."""
     if isinstance(location, Path):
         return sa.URL.create(SQLITE, database=str(location))
-    try:
-        url = sa.make_url(location)
-    except (ArgumentError, ValueError):
-        url = None
-    # An @ is left over if the password has one that is not encoded.
-    if url is None or url.drivername not in (POSTGRESQL, "postgres") or "@" in (url.host or ""):
-        raise ConfigError(
-            "not the address of a database: expected postgresql://user:password@host:5432/database, "
-            "with %40 for an @ in the password"
-        )
-    return url.set(drivername=POSTGRESQL)
+    return read_url(location)
 
 
 def _named(url: sa.URL) -> str:

@@ -10,8 +10,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from penstock.core.errors import ConfigError
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
@@ -46,6 +49,25 @@ _LIBPQ = {
 }
 
 Insert = sqlite.Insert | postgresql.Insert
+
+
+def read_url(text: str) -> sa.URL:
+    """Return the URL of a PostgreSQL database, without a driver.
+
+    Raises:
+        ConfigError: it is none. What is wrong with it is not told: it has a password in it.
+    """
+    try:
+        url = sa.make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    # An @ is left over if the password has one that is not encoded.
+    if url is None or url.drivername not in (POSTGRESQL, "postgres") or "@" in (url.host or ""):
+        raise ConfigError(
+            "not the address of a database: expected postgresql://user:password@host:5432/database, "
+            "with %40 for an @ in the password"
+        )
+    return url.set(drivername=POSTGRESQL)
 
 
 def insert(table: sa.Table, dialect: sa.Dialect) -> Insert:

@@ -78,17 +78,21 @@ def exceeded(budget: Budget, now_ms: int) -> ClientFault:
     return ClientFault(ErrorInfo("billing", message, code="budget_exceeded"))
 
 
-def _reset(budget: Budget, now_ms: int) -> str:
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC)
+def resets_at(budget: Budget, now_ms: int) -> datetime | None:
+    """Return when the period ends that a moment, Unix time in milliseconds, is in; None if it never does."""
+    midnight = datetime.fromtimestamp(now_ms / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     match budget.period:
         case "day":
-            then = moment + timedelta(days=1)
+            return midnight + timedelta(days=1)
         case "month":
-            then = moment.replace(day=1) + timedelta(days=32)
-            then = then.replace(day=1)
+            return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
         case "total":
-            return "it does not reset"
-    return f"it resets at {then:%Y-%m-%d} 00:00 UTC"
+            return None
+
+
+def _reset(budget: Budget, now_ms: int) -> str:
+    then = resets_at(budget, now_ms)
+    return f"it resets at {then:%Y-%m-%d} 00:00 UTC" if then else "it does not reset"
 
 
 def _price_unknown() -> ClientFault:

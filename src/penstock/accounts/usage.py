@@ -1,0 +1,119 @@
+"""What requests came to, as it is told: to the operator by `penstock usage`, to a key's owner by GET /v1/usage.
+
+One record for both and for all formats, so that the numbers cannot differ. docs/usage.md describes it.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from penstock.accounts.budgets import period_of, resets_at
+from penstock.accounts.keys import Budget, Key
+from penstock.core.errors import bad_request
+from penstock.core.usage import UNKNOWN
+from penstock.store.usage import Filter, Group, Totals, UsageStore
+
+DEFAULT_DAYS = 30
+"""Days that are told if nobody says from when on, today included."""
+
+GROUPS: tuple[Group, ...] = ("day", "key", "model", "provider")
+
+NANO = 10**9
+
+NONE = Totals(group={}, requests=0, ends={}, estimated=0, unpriced=0, cost=0, tokens=UNKNOWN)
+"""What no requests came to."""
+
+
+def dollars(nanos: int) -> str:
+    """Return nano-dollars as dollars, exact, with two digits behind the point or as many as it takes."""
+    whole, rest = divmod(abs(nanos), NANO)
+    digits = f"{rest:09d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if nanos < 0 else ''}{whole}.{digits}"
+
+
+def record(total: Totals) -> dict[str, Any]:
+    """Return sums as they are told: what the group has in common, then numbers; costs in dollars as texts."""
+    tokens = total.tokens
+    return {
+        **total.group,
+        "requests": total.requests,
+        "ends": dict(total.ends),
+        "input_tokens": tokens.input,
+        "uncached_tokens": tokens.uncached or 0,
+        "cache_read_tokens": tokens.cache_read or 0,
+        "cache_write_tokens": tokens.cache_write or 0,
+        "cache_write_1h_tokens": tokens.cache_write_1h or 0,
+        "output_tokens": tokens.output or 0,
+        "reasoning_tokens": tokens.reasoning or 0,
+        "cost_usd": dollars(total.cost),
+        "unpriced_requests": total.unpriced,
+        "estimated_requests": total.estimated,
+    }
+
+
+def period(since: str | None, until: str | None, now: float) -> tuple[int, int | None]:
+    """Return a period in Unix milliseconds from what somebody wrote: days, or times with their zone; else UTC.
+
+    A day as the end is meant with all of it. Without a beginning it is the last 30 days, today included.
+
+    Raises:
+        ClientFault: one of them is no time; `param` is `from` or `to`.
+    """
+    midnight = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = _moment(since, "from", timedelta()) if since else midnight - timedelta(days=DEFAULT_DAYS - 1)
+    last = _moment(until, "to", timedelta(days=1)) if until else None
+    return _ms(first), None if last is None else _ms(last)
+
+
+def _moment(text: str, param: str, whole_day: timedelta) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+        return moment + whole_day if len(text) <= len("2026-11-22") else moment
+    except (ValueError, OverflowError):
+        shown = f'"{text[:40]}" is not a day (2026-11-22) or a time (2026-11-22T14:30Z).'
+        raise bad_request(shown, param) from None
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+async def own_usage(store: UsageStore, key: Key, query: Mapping[str, str], now: float) -> dict[str, Any]:
+    """Return what a key used, by model and day, and what it still may, as docs/usage.md describes it.
+
+    Raises:
+        ClientFault: the query asks for a period that is none.
+    """
+    since, until = period(query.get("from"), query.get("to"), now)
+    which = Filter(since=since, until=until, key=key.id, model=query.get("model"))
+    whole = await store.totals((), which)
+    return {
+        "object": "usage",
+        "key": {"id": key.id, "name": key.name, "expires": key.expires},
+        "from": _written(datetime.fromtimestamp(since / 1000, UTC)),
+        "to": _written(datetime.fromtimestamp(now if until is None else until / 1000, UTC)),
+        "total": record(whole[0] if whole else NONE),
+        "data": [record(total) for total in await store.totals(("day", "model"), which)],
+        "budget": await _budget(store, key.id, key.budget, int(now * 1000)) if key.budget else None,
+        "limits": msgspec.structs.asdict(key.limits),
+    }
+
+
+async def _budget(store: UsageStore, key: str, budget: Budget, now_ms: int) -> dict[str, Any]:
+    spending = await store.spending(key, budget.unit, period_of(budget, now_ms))
+    resets = resets_at(budget, now_ms)
+    left = max(0, budget.limit - spending.spent - spending.held)
+    amounts = {"limit": budget.limit, "spent": spending.spent, "held": spending.held, "left": left}
+    return {
+        "unit": budget.unit,
+        "period": budget.period,
+        **{name: dollars(amount) if budget.unit == "usd" else amount for name, amount in amounts.items()},
+        "resets_at": _written(resets) if resets else None,
+    }
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

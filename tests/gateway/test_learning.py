@@ -2,6 +2,7 @@
 
 import pytest
 
+from penstock.core.estimate import KINDS
 from penstock.core.request import Ask, Text, Turn
 from penstock.gateway import learning
 from penstock.gateway.learning import Estimate, TokenFits
@@ -17,7 +18,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Ask]:
 
     def measure(ask: Ask) -> learning.Size:
         asks.append(ask)
-        return (100.0, *(0.0 for _ in range(9)))
+        return (100.0, *(0.0 for _ in range(len(KINDS) - 1)))
 
     monkeypatch.setattr(learning, "measure", measure)
     return asks

@@ -8,13 +8,33 @@ Measuring is a few passes over bytes at the speed of C, and of a long text only 
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 
 import msgspec
 
+from penstock.core.characters import RARE, TOKENS
 from penstock.core.image_size import image_size
 from penstock.core.request import Ask, Media, Part, Reasoning, Refusal, Text, Tool, ToolCall, ToolResult
 
-KINDS = ("words", "digits", "marks", "han", "kana", "scripts", "emoji", "frame", "tools", "media")
+KINDS = (
+    "words",
+    "foreign",
+    "numbers",
+    "digits",
+    "marks",
+    "han",
+    "rare",
+    "kana",
+    "cyrillic",
+    "alphabets",
+    "indic",
+    "thai",
+    "hangul",
+    "emoji",
+    "frame",
+    "tools",
+    "media",
+)
 """What tokens are estimated for. A size is a tuple of tokens, one for each kind, at default costs."""
 
 Size = tuple[float, ...]
@@ -25,8 +45,11 @@ SAMPLED_ABOVE = 8 * 1024
 _WINDOW = 256
 _WINDOWS = 32
 
-LETTERS_PER_TOKEN = 5.0
-"""Where words are so long that none is a token of its own."""
+CHARACTERS_LOOKED_UP = 300
+"""Of a text with Chinese or Japanese, evenly spread."""
+
+COMMON = 0.8
+"""Tokens of a character, where there are too few to have one in the sample."""
 
 PER_REQUEST = 3.0
 """Tokens that lead over to the answer."""
@@ -72,7 +95,7 @@ SEAL_BYTES_PER_TOKEN = 5
 _PAGE = re.compile(rb"/Type\s*/Page\b")
 
 
-def _table(classes: dict[bytes, range | bytes]) -> bytes:
+def _table(classes: dict[bytes, Iterable[int]]) -> bytes:
     table = bytearray(b"." * 256)
     for name, members in classes.items():
         for byte in members:
@@ -80,18 +103,21 @@ def _table(classes: dict[bytes, range | bytes]) -> bytes:
     return bytes(table)
 
 
-_LOWER, _UPPER, _DIGITS = range(0x61, 0x7B), range(0x41, 0x5B), range(0x30, 0x3A)
-
-# The first byte of a UTF-8 sequence says enough about its script; the others are deleted.
+# The first byte of a UTF-8 sequence says enough about its script; the others are deleted, and so are carriage returns.
 _CLASSES = _table(
     {
-        b"a": _LOWER,
-        b"A": _UPPER,
-        b"0": _DIGITS,
+        b"a": range(0x61, 0x7B),
+        b"A": range(0x41, 0x5B),
+        b"0": range(0x30, 0x3A),
         b" ": b" ",
-        b"n": b"\n\r\t",
-        b"l": range(0xC2, 0xE0),  # letters of two bytes: accents, Cyrillic, Greek, Hebrew, Arabic
-        b"o": range(0xE0, 0xE3),  # Indic scripts, Thai, typographic marks, symbols
+        b"n": b"\n",
+        b"t": b"\t",
+        b"_": b"_",
+        b"b": (*range(0xC3, 0xCD), 0xE1),  # Latin letters with accents, Vietnamese
+        b"r": range(0xD0, 0xD4),  # Cyrillic
+        b"l": (0xCD, 0xCE, 0xCF, *range(0xD4, 0xE0)),  # Greek, Hebrew, Arabic
+        b"i": b"\xe0",  # Indic scripts, Thai
+        b"o": (0xC2, 0xE2),  # typographic marks, symbols
         b"k": b"\xe3",  # kana, and the punctuation of Chinese and Japanese
         b"h": range(0xE4, 0xEA),
         b"g": range(0xEA, 0xEE),  # Hangul
@@ -99,9 +125,16 @@ _CLASSES = _table(
         b"e": range(0xF0, 0xF5),  # emoji
     }
 )
-_FOLLOWING = bytes(range(0x80, 0xC0))
-_ONLY_WORDS = bytes(byte if byte in b"aA" else 0x20 for byte in range(256))
+_FOLLOWING = bytes((0x0D, *range(0x80, 0xC0)))
+_ONLY_WORDS = bytes(0x61 if byte in b"aAb" else 0x20 for byte in range(256))
 _ONLY_NUMBERS = bytes(byte if byte == 0x30 else 0x20 for byte in range(256))
+
+_HAN = re.compile("[\u4e00-\u9fff]")
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+_KANA = re.compile("[\u3041-\u30ff]")
+
+FOREIGN = 25
+"""Letters for each accent among them that are taken for another language than English, whose words are longer."""
 
 
 def input_tokens(ask: Ask) -> int:
@@ -141,25 +174,62 @@ def text_size(text: bytes) -> Size:
 def _text_size(text: bytes) -> Size:
     classes = text.translate(_CLASSES, _FOLLOWING)
     count = classes.count
-    capitals = count(b"A")
-    words = len(classes.translate(_ONLY_WORDS).split()) + count(b"aA")
-    letters = count(b"a") + capitals
-    numbers = len(classes.translate(_ONLY_NUMBERS).split())
+    letters, accents = count(b"a"), count(b"b")
+    han, threes, wide = count(b"h"), count(b"k"), count(b"f")
+    letters_only = classes.translate(_ONLY_WORDS)
+    begun = letters_only.count(b" a") + letters_only.startswith(b"a") + count(b"aA")
+    foreign = min(letters, FOREIGN * accents)
+    numbers = classes.translate(_ONLY_NUMBERS).count(b" 0") + classes.startswith(b"0")
     # A mark is mostly part of the token before it, behind a space it begins one; so do lines and indentation.
-    marks = 0.1 * count(b".") + 0.45 * count(b"..") + 0.9 * count(b" .")
-    spaces = 0.45 * count(b"n") + 0.45 * count(b"n ") + 0.28 * count(b"  ")
+    marks = 0.22 * count(b".") + 0.77 * count(b" .") + 0.3 * (count(b".a") + count(b".A")) + 0.41 * count(b"_")
+    indic = count(b"i")
+    thai = text.count(b"\xe0\xb8") + text.count(b"\xe0\xb9") if indic else 0
+    spaces = 0.78 * count(b"n") + 0.54 * count(b"n ") + 0.61 * count(b"t")
+    english = 1 - foreign / letters if letters else 1.0
+    words = 1.03 * begun + 0.6 * count(b"aaaaaaaaa") + 0.04 * count(b"A")
     return (
-        max(1.1 * words, letters / LETTERS_PER_TOKEN) + 0.27 * capitals,
-        0.75 * numbers + 0.52 * count(b"0"),
-        marks + spaces,
-        0.71 * count(b"h") + count(b"f"),
-        0.71 * count(b"k"),
-        0.27 * count(b"l") + 0.45 * count(b" l") + 0.3 * count(b"g") + 1.65 * count(b" g") + 0.7 * count(b"o"),
+        words * english,
+        words * (1 - english) + 0.09 * foreign + 0.05 * accents,
+        1.1 * numbers,
+        0.28 * count(b"0"),
+        marks + spaces + count(b" 0") + 1.05 * count(b"o"),
+        *(_cjk_size(text, han, threes, wide) if han or threes or wide else (0.0, 0.0, 0.0)),
+        0.25 * count(b"r") + 0.42 * count(b" r"),
+        0.36 * count(b"l"),
+        0.34 * (indic - thai),
+        0.41 * thai,
+        _hangul_size(text, hangul) if (hangul := count(b"g")) else 0.0,
         2.4 * count(b"e"),
         0.0,
         0.0,
         0.0,
     )
+
+
+def _cjk_size(text: bytes, han: int, threes: int, wide: int) -> tuple[float, float, float]:
+    """Return the tokens of common Han, of rare Han, and of kana and marks, by the characters that a sample has."""
+    decoded = text.decode("utf-8", "ignore")
+    step = 1 + len(decoded) // CHARACTERS_LOOKED_UP
+    sample = decoded[::step]
+    kana, ideographs = _KANA.findall(sample), _HAN.findall(sample)
+    common = [TOKENS[character] for character in ideographs if character in TOKENS]
+    spoken = min(threes, len(kana) * step)
+    rare = han * (1 - len(common) / len(ideographs)) if ideographs else 0.0
+    return (
+        0.92 * (han - rare) * _mean(common) + 1.54 * wide,
+        0.92 * RARE * rare,
+        spoken * _mean([TOKENS.get(character, 1.0) for character in kana]) + 1.16 * (threes - spoken),
+    )
+
+
+def _hangul_size(text: bytes, hangul: int) -> float:
+    decoded = text.decode("utf-8", "ignore")
+    sample = decoded[:: 1 + len(decoded) // CHARACTERS_LOOKED_UP]
+    return 0.98 * hangul * _mean([TOKENS.get(syllable, RARE) for syllable in _HANGUL.findall(sample)])
+
+
+def _mean(tokens: list[float]) -> float:
+    return sum(tokens) / len(tokens) if tokens else COMMON
 
 
 def _definitions(tools: tuple[Tool, ...]) -> bytes:

@@ -1,16 +1,17 @@
 """What a model charges for each kind of text, learned from the usage that its provider reports.
 
 The state is a factor on the default cost of each kind of `core/estimate.py`, and how sure we are of it: a Kalman filter
-with ten numbers to find. Each observation says only what a whole request came to; a few dozen that differ tell the
-kinds apart. Bounds on everything keep a provider that counts nonsense from doing more than that.
+with one number to find for each kind. Each observation says only what a whole request came to; a few dozen that differ
+tell the kinds apart. Bounds on everything keep a provider that counts nonsense from doing more than that.
 """
 
 from penstock.core.estimate import KINDS, Size
+from penstock.core.usage import BYTES_PER_TOKEN
 
-FACTOR_BOUNDS = (0.3, 3.5)
-"""Of each factor."""
+FACTOR_BOUNDS = (0.3, 5.0)
+"""Of each factor. A tokenizer that knows nothing of a script takes its bytes: five times as many tokens of Thai."""
 
-BELIEVABLE = (0.3, 3.5)
+BELIEVABLE = (0.3, 5.0)
 """How many times the estimate a count may be to be believed at all."""
 
 MIN_TOKENS = 24
@@ -18,9 +19,6 @@ MIN_TOKENS = 24
 
 MAX_OPAQUE = 0.5
 """Share of media in a request that can still be learned from."""
-
-BYTES_PER_TOKEN = 4.0
-"""Of a body of JSON, as long as nobody said."""
 
 _BYTES_BOUNDS = (1.5, 12.0)
 _MEMORY = 0.1  # share of the newest observation in the ratio of bytes
@@ -40,7 +38,7 @@ class TokenFit:
         self.observations = 0
         self._factors = [1.0] * _COUNT
         self._doubts = [[_DOUBT if row == column else 0.0 for column in range(_COUNT)] for row in range(_COUNT)]
-        self._bytes_per_token = BYTES_PER_TOKEN
+        self._bytes_per_token = float(BYTES_PER_TOKEN)  # as long as nobody said
 
     def tokens(self, size: Size) -> int:
         """Estimate the tokens of a request of some size."""

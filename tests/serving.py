@@ -13,7 +13,8 @@ from typing import Any
 
 import aiohttp
 
-from penstock.accounts.keys import Keyring, StaticKey
+from penstock.accounts.directory import KeyDirectory
+from penstock.accounts.keys import StaticKey
 from penstock.config import Config, ResponsesSettings, ServerSettings
 from penstock.core.secret import Secret
 from penstock.server.app import start
@@ -177,7 +178,7 @@ async def serving(
         responses=responses or ResponsesSettings(),
     )
     keys = [StaticKey("test", Secret(KEY)), StaticKey("other", Secret(OTHER_KEY))]
-    service = await start(config, environ or {}, Keyring(secrets.token_bytes(32), keys), database)
+    service = await start(config, environ or {}, KeyDirectory(secrets.token_bytes(32), keys), database)
     try:
         async with aiohttp.ClientSession(service.address) as session:
             yield Gateway(service.address, session)

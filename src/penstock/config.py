@@ -7,6 +7,7 @@ With no file everything has a default: providers are those whose keys stand in t
 ConfigError of one line that begins with the file and the path in it.
 """
 
+import datetime
 import re
 import tomllib
 from collections.abc import Mapping
@@ -17,17 +18,22 @@ from msgspec import Meta, Struct
 
 from penstock.accounts import price_list
 from penstock.accounts.keys import StaticKey
+from penstock.accounts.policy import read_network
 from penstock.accounts.price_settings import PriceSettings
 from penstock.accounts.prices import FREE, Price, PriceBook
-from penstock.core.errors import ConfigError
+from penstock.accounts.terms import Terms
+from penstock.core.errors import ClientFault, ConfigError
+from penstock.core.secret import Secret
 from penstock.protocols.registry import PROTOCOLS
+from penstock.store.dialect import read_url
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.providers import build_catalog
 from penstock.upstreams.settings import AliasSettings, ProviderSettings, convert, did_you_mean, quoted, read_provider
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _GLOB = re.compile(r"[*?\[]")
-_SECTIONS = ("server", "keys", "providers", "models", "responses", "prices")
+_SECTIONS = ("server", "store", "keys", "providers", "models", "responses", "prices", "telemetry")
+_KEY_FIELDS = ("name", "key")
 
 T = TypeVar("T")
 
@@ -39,11 +45,25 @@ class ServerSettings(Struct, frozen=True):
         host: where to listen.
         port: likewise; 0 takes any free one.
         heartbeat: seconds for which a stream may be silent before its client is told that it lives; 0 never tells.
+        trusted_proxies: networks of proxies whose X-Forwarded-For is believed.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     heartbeat: Annotated[float, Meta(ge=0)] = 15.0
+    trusted_proxies: tuple[str, ...] = ()
+
+
+class StoreSettings(Struct, frozen=True):
+    """Where what must outlive the process is kept.
+
+    Attributes:
+        url: the address of a PostgreSQL database; None: SQLite's file in the data directory.
+        pepper: what keys are hashed with, 64 hexadecimal digits; None: it stands in a file of the data directory.
+    """
+
+    url: Secret | None = None
+    pepper: Secret | None = None
 
 
 class ResponsesSettings(Struct, frozen=True):
@@ -60,15 +80,27 @@ class ResponsesSettings(Struct, frozen=True):
     megabytes: Annotated[int, Meta(ge=1)] = 1024
 
 
+class TelemetrySettings(Struct, frozen=True):
+    """What is told to others about requests.
+
+    Attributes:
+        otlp: export traces and metrics over OTLP, as the environment variables OTEL_* say.
+    """
+
+    otlp: bool = False
+
+
 class Config(Struct, frozen=True):
     """The whole configuration. `source` is the file it came from, for messages."""
 
     source: str = "environment"
     server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
     keys: tuple[StaticKey, ...] = ()
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, AliasSettings] = {}
     responses: ResponsesSettings = ResponsesSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     prices: tuple[tuple[str, Price], ...] = ()
 
     def catalog(self, environ: Mapping[str, str], simulator: str | None = None) -> Catalog:
@@ -138,7 +170,8 @@ def _read(raw: dict[str, Any], source: str) -> Config:
             raise ConfigError(f"{quoted(section)}: unknown section{did_you_mean(section, _SECTIONS)}")
     return Config(
         source=source,
-        server=convert(raw.get("server", {}), ServerSettings, "server"),
+        server=_server(raw.get("server", {})),
+        store=_store(raw.get("store", {})),
         keys=_keys(raw.get("keys", [])),
         providers={
             name: read_provider(table, ProviderSettings, f"providers.{quoted(name)}")
@@ -149,6 +182,7 @@ def _read(raw: dict[str, Any], source: str) -> Config:
             for name, table in _table(raw, "models").items()
         },
         responses=convert(raw.get("responses", {}), ResponsesSettings, "responses"),
+        telemetry=convert(raw.get("telemetry", {}), TelemetrySettings, "telemetry"),
         prices=tuple(_price(glob, table) for glob, table in _table(raw, "prices").items()),
     )
 
@@ -160,18 +194,58 @@ def _price(glob: str, raw: object) -> tuple[str, Price]:
     return glob, convert(raw, PriceSettings, path).price(path)
 
 
+def _server(raw: object) -> ServerSettings:
+    server = convert(raw, ServerSettings, "server")
+    for index, network in enumerate(server.trusted_proxies):
+        try:
+            read_network(network)
+        except ValueError as error:
+            raise ConfigError(f"server.trusted_proxies[{index}]: {error}; write it as 10.0.0.0/8") from None
+    return server
+
+
+def _store(raw: object) -> StoreSettings:
+    store = convert(raw, StoreSettings, "store")
+    if store.url is not None:
+        try:
+            read_url(store.url.reveal())
+        except ConfigError as error:
+            raise ConfigError(f"store.url: {error}") from None
+    if store.pepper is not None and not re.fullmatch("[0-9a-fA-F]{64}", store.pepper.reveal()):
+        raise ConfigError("store.pepper: expected 64 hexadecimal digits, as `openssl rand -hex 32` prints them")
+    return store
+
+
 def _keys(raw: object) -> tuple[StaticKey, ...]:
     if not isinstance(raw, list):
         raise ConfigError("keys: expected tables, each begun with [[keys]]")
     keys: dict[str, StaticKey] = {}
     for index, entry in enumerate(cast("list[object]", raw)):
-        key = convert(entry, StaticKey, f"keys[{index}]")
+        key = _key(entry, f"keys[{index}]")
         if key.name in keys:
             raise ConfigError(f'keys[{index}].name: "{key.name}" is already the name of another key')
-        if not re.fullmatch("[!-~]{8,}", key.key.reveal()):
-            raise ConfigError(f"keys[{index}].key: a key is at least 8 visible ASCII characters")
         keys[key.name] = key
     return tuple(keys.values())
+
+
+def _key(raw: object, path: str) -> StaticKey:
+    """Return a key of the config: its name, its text, and what else it says as any key's terms do."""
+    table = cast("dict[str, object]", raw) if isinstance(raw, dict) else {}
+    for name in table:
+        if name not in (*_KEY_FIELDS, *Terms.__struct_fields__):
+            known = (*_KEY_FIELDS, *Terms.__struct_fields__)
+            raise ConfigError(f"{path}.{quoted(name)}: unknown key{did_you_mean(name, known)}")
+    key = convert({name: table[name] for name in _KEY_FIELDS if name in table}, StaticKey, path)
+    if not re.fullmatch("[!-~]{8,}", key.key.reveal()):
+        raise ConfigError(f"{path}.key: a key is at least 8 visible ASCII characters")
+    said = {name: value for name, value in table.items() if name not in _KEY_FIELDS}
+    if isinstance(date := said.get("expires"), datetime.date):  # TOML's own
+        said["expires"] = date.isoformat()
+    try:
+        grants = convert(said, Terms, path).applied_to(key.granted())
+    except ClientFault as fault:
+        raise ConfigError(f"{path}.{fault}") from None
+    return StaticKey(key.name, key.key, grants)
 
 
 def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:

@@ -16,13 +16,16 @@ import aiohttp
 import pytest
 import structlog
 
-from penstock.accounts.keys import Keyring, StaticKey
+from penstock.accounts.directory import KeyDirectory
+from penstock.accounts.keys import StaticKey
 from penstock.cli.logs import configure_logs
 from penstock.config import Config, ServerSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.server import app
+from penstock.store.database import Database
 from penstock.store.keyfile import KeyFile
+from penstock.store.keys import KeyStore
 from penstock.upstreams.settings import ProviderSettings
 from tests.server.canned import STREAMS, WHOLE
 from tests.server.reading import failure_of, read
@@ -134,7 +137,7 @@ async def stopping(*acts: Act) -> AsyncIterator[tuple[aiohttp.ClientSession, app
     """Run a gateway that the test itself stops."""
     async with replaying(acts) as upstream:
         config = Config(server=ServerSettings(port=0), providers={"lab": upstream.openai})
-        service = await app.start(config, {}, Keyring(bytes(32), [StaticKey("test", Secret(KEY))]))
+        service = await app.start(config, {}, KeyDirectory(bytes(32), [StaticKey("test", Secret(KEY))]))
         headers = {"authorization": f"Bearer {KEY}"}
         async with aiohttp.ClientSession(service.address, headers=headers) as session:
             yield session, service
@@ -232,7 +235,7 @@ async def test_a_port_in_use_leaves_nothing_running() -> None:
         before = asyncio.all_tasks()
         config = Config(server=ServerSettings(port=taken.getsockname()[1]))
         with pytest.raises(OSError, match="in use"):
-            await app.start(config, {}, Keyring(bytes(32)))
+            await app.start(config, {}, KeyDirectory(bytes(32)))
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == before
 
@@ -248,7 +251,7 @@ async def test_a_port_in_use_leaves_nothing_running() -> None:
     ],
 )
 async def test_it_listens_where_it_is_told_and_says_where(host: str, shown: str) -> None:
-    service = await app.start(Config(server=ServerSettings(host=host, port=0)), {}, Keyring(bytes(32)))
+    service = await app.start(Config(server=ServerSettings(host=host, port=0)), {}, KeyDirectory(bytes(32)))
     try:
         assert re.fullmatch(rf"http://({re.escape(shown)}|\[::1\]):\d+", service.address)
         async with aiohttp.ClientSession(service.address) as session:
@@ -257,11 +260,15 @@ async def test_it_listens_where_it_is_told_and_says_where(host: str, shown: str)
         await service.close()
 
 
-def test_keys_without_their_pepper_are_an_error_and_not_worthless_in_silence(tmp_path: Path) -> None:
-    app.open_keyring(Config(), KeyFile(tmp_path))
-    (tmp_path / "pepper").unlink()
-    with pytest.raises(ConfigError, match="pepper: missing"):
-        app.open_keyring(Config(), KeyFile(tmp_path))
+async def test_keys_without_their_pepper_are_an_error_and_not_worthless_in_silence(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "penstock.db")
+    try:
+        await app.open_directory(Config(), KeyFile(tmp_path), KeyStore(database))
+        (tmp_path / "pepper").unlink()
+        with pytest.raises(ConfigError, match="pepper: missing"):
+            await app.open_directory(Config(), KeyFile(tmp_path), KeyStore(database))
+    finally:
+        await database.close()
 
 
 @pytest.mark.parametrize(

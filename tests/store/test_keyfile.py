@@ -1,4 +1,4 @@
-"""The files that keys are kept in."""
+"""The pepper on disk, and the file of keys of the first versions."""
 
 import os
 import stat
@@ -10,6 +10,9 @@ from penstock.core.errors import ConfigError
 from penstock.store.keyfile import KeyFile, KeyRecord
 
 RECORD = KeyRecord("a1b2c3d4", "ci", "0" * 64, 1_700_000_000)
+WRITTEN = (
+    '{"version": 1, "keys": [{"id": "a1b2c3d4", "name": "ci", "digest": "' + "0" * 64 + '", "created": 1700000000}]}'
+)
 
 
 def mode(path: Path) -> int:
@@ -17,8 +20,17 @@ def mode(path: Path) -> int:
 
 
 def test_keys_are_read_as_they_were_written(tmp_path: Path):
-    KeyFile(tmp_path).save([RECORD])
+    (tmp_path / "keys.json").write_text(WRITTEN)
     assert KeyFile(tmp_path).load() == (RECORD,)
+
+
+def test_keys_that_were_put_aside_are_not_read_again(tmp_path: Path):
+    (tmp_path / "keys.json").write_text(WRITTEN)
+    file = KeyFile(tmp_path)
+    file.put_aside()
+    file.put_aside()
+    assert file.load() == ()
+    assert (tmp_path / "keys.json.imported").read_text() == WRITTEN
 
 
 def test_no_file_means_no_keys(tmp_path: Path):
@@ -26,22 +38,20 @@ def test_no_file_means_no_keys(tmp_path: Path):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_files_and_directory_belong_to_their_owner_alone(tmp_path: Path):
+def test_pepper_and_directory_belong_to_their_owner_alone(tmp_path: Path):
     directory = tmp_path / "data" / "penstock"
-    file = KeyFile(directory)
-    file.pepper(os.urandom)
-    file.save([RECORD])
+    KeyFile(directory).pepper(os.urandom)
     assert mode(directory) == 0o700
-    assert mode(directory / "keys.json") == mode(directory / "pepper") == 0o600
+    assert mode(directory / "pepper") == 0o600
 
 
 def test_a_wide_umask_does_not_widen_them(tmp_path: Path):
     before = os.umask(0)
     try:
-        KeyFile(tmp_path).save([RECORD])
+        KeyFile(tmp_path).pepper(os.urandom)
     finally:
         os.umask(before)
-    assert mode(tmp_path / "keys.json") == 0o600
+    assert mode(tmp_path / "pepper") == 0o600
 
 
 def test_the_pepper_stays_the_same(tmp_path: Path):
@@ -60,12 +70,9 @@ def test_of_two_processes_that_start_at_once_the_first_pepper_counts(tmp_path: P
     assert KeyFile(tmp_path).pepper(other_process_is_faster) == b"a" * 32
 
 
-def test_nothing_is_left_beside_the_files(tmp_path: Path):
-    file = KeyFile(tmp_path)
-    file.pepper(os.urandom)
-    file.save([RECORD])
-    file.save([RECORD, RECORD])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.json", "pepper"]
+def test_nothing_is_left_beside_the_pepper(tmp_path: Path):
+    KeyFile(tmp_path).pepper(os.urandom)
+    assert [path.name for path in tmp_path.iterdir()] == ["pepper"]
 
 
 @pytest.mark.parametrize(
@@ -85,5 +92,5 @@ def test_a_damaged_pepper_is_an_error_that_names_it(tmp_path: Path):
 
 def test_a_directory_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"keys\.json: cannot be"):
-        KeyFile(tmp_path / "file").save([RECORD])
+    with pytest.raises(ConfigError, match=r"pepper: cannot be"):
+        KeyFile(tmp_path / "file").pepper(os.urandom)

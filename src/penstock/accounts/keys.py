@@ -10,17 +10,15 @@ stored is of no use without the pepper. 32 characters are 190 random bits: no sl
 """
 
 import hashlib
-import hmac
 import string
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from msgspec import Struct
 
-from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
+from penstock.core.errors import ClientFault, ErrorInfo
 from penstock.core.secret import Secret
-from penstock.store.keyfile import KeyFile, KeyRecord
 
 PREFIX = "pen_"
 ID_LENGTH = 8
@@ -32,12 +30,8 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 FIRST_KEY_NAME = "first"
 
-
-class StaticKey(Struct, frozen=True):
-    """A key from the config; any text will do."""
-
-    name: str
-    key: Secret
+STATIC = "config:"
+"""What the ids of keys from the config begin with."""
 
 
 class Budget(Struct, frozen=True):
@@ -92,46 +86,25 @@ class Key(Struct, frozen=True):
     labels: Mapping[str, str] = {}
 
 
-class Keyring:
-    """All keys that are accepted.
+class StaticKey(Struct, frozen=True):
+    """A key from the config; any text will do. `grants` is what it may do: everything, if nothing is said."""
 
-    Raises:
-        ConfigError: two of them are the same.
+    name: str
+    key: Secret
+    grants: Key | None = None
+
+    def granted(self) -> Key:
+        """Return what it is recognised as."""
+        return self.grants or Key(f"{STATIC}{self.name}", self.name)
+
+
+def generate(randbelow: Callable[[int], int], id_: str = "") -> Secret:
+    """Return a new key, or a new secret for the key with an id.
+
+    `randbelow(n)` returns a random number below n, such as `secrets.randbelow`.
     """
-
-    def __init__(self, pepper: bytes, static: Iterable[StaticKey] = (), stored: Iterable[KeyRecord] = ()) -> None:
-        self._pepper = pepper
-        self._keys: dict[str, tuple[str, Key]] = {}  # half a digest finds a key, the whole one proves it
-        for record in stored:
-            self._add(record.digest, Key(record.id, record.name))
-        for entry in static:
-            digest = digest_of(pepper, entry.key.reveal())
-            self._add(digest, Key(f"config:{entry.name}", entry.name))
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def authenticate(self, secret: str) -> Key:
-        """Return the key that `secret` is.
-
-        Raises:
-            ClientFault: it is none of ours.
-        """
-        digest = digest_of(self._pepper, secret)
-        known = self._keys.get(_half(digest))
-        if known is None or not hmac.compare_digest(known[0], digest):
-            raise _unknown(secret)
-        return known[1]
-
-    def _add(self, digest: str, key: Key) -> None:
-        if known := self._keys.get(_half(digest)):
-            raise ConfigError(f'keys: "{key.name}" and "{known[1].name}" are the same key')
-        self._keys[_half(digest)] = digest, key
-
-
-def generate(randbelow: Callable[[int], int]) -> Secret:
-    """Return a new key. `randbelow(n)` returns a random number below n, such as `secrets.randbelow`."""
-    body = "".join(ALPHABET[randbelow(len(ALPHABET))] for _ in range(ID_LENGTH + SECRET_LENGTH))
+    missing = ID_LENGTH + SECRET_LENGTH - len(id_)
+    body = id_ + "".join(ALPHABET[randbelow(len(ALPHABET))] for _ in range(missing))
     return Secret(f"{PREFIX}{body}{_checksum(body)}")
 
 
@@ -154,28 +127,20 @@ def digest_of(pepper: bytes, secret: str) -> str:
     return hashlib.blake2b(secret.encode("utf-8", "surrogateescape"), key=pepper, digest_size=32).hexdigest()
 
 
-def issue(file: KeyFile, pepper: bytes, name: str, randbelow: Callable[[int], int], created: int) -> Secret:
-    """Make a key, store its hash, and return it: the only time that anybody sees it.
-
-    Raises:
-        ConfigError: the file cannot be read or written.
-    """
-    key = generate(randbelow)
-    file.save((*file.load(), KeyRecord(id_of(key), name, digest_of(pepper, key.reveal()), created)))
-    return key
+def fingerprint(pepper: bytes) -> int:
+    """Return a number of 62 bits by which two peppers can be told apart, and which tells nothing else about them."""
+    return int.from_bytes(hashlib.blake2b(b"fingerprint", key=pepper, digest_size=8).digest()) >> 2
 
 
-def first_key(file: KeyFile, pepper: bytes, randbelow: Callable[[int], int], created: int) -> Secret | None:
-    """Make the first key, if there is none yet.
-
-    Raises:
-        ConfigError: the file cannot be read or written.
-    """
-    return None if file.load() else issue(file, pepper, FIRST_KEY_NAME, randbelow, created)
-
-
-def _half(digest: str) -> str:
-    return digest[: len(digest) // 2]
+def unknown_key(secret: str) -> ClientFault:
+    """Return the fault of a key that is none of ours. It depends on its form only, not on what else we know."""
+    if not secret.startswith(PREFIX):
+        message = "This key was not issued by this gateway; its own keys begin with pen_ or stand in its configuration."
+    elif not well_formed(secret):
+        message = "The key is incomplete or mistyped: its checksum is wrong."
+    else:
+        message = "This key is not known to this gateway, or was revoked."
+    return ClientFault(ErrorInfo("unauthenticated", message, code="invalid_api_key"))
 
 
 def _checksum(body: str) -> str:
@@ -185,13 +150,3 @@ def _checksum(body: str) -> str:
         number, digit = divmod(number, len(ALPHABET))
         digits.append(ALPHABET[digit])
     return "".join(reversed(digits))
-
-
-def _unknown(secret: str) -> ClientFault:
-    if not secret.startswith(PREFIX):
-        message = "This key was not issued by this gateway; its own keys begin with pen_ or stand in its configuration."
-    elif not well_formed(secret):
-        message = "The key is incomplete or mistyped: its checksum is wrong."
-    else:
-        message = "This key is not known to this gateway, or was revoked."
-    return ClientFault(ErrorInfo("unauthenticated", message, code="invalid_api_key"))

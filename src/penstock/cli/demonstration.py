@@ -8,7 +8,8 @@ import aiohttp
 import msgspec
 from rich.console import Console
 
-from penstock.accounts.keys import Keyring, StaticKey, generate
+from penstock.accounts.directory import KeyDirectory
+from penstock.accounts.keys import StaticKey, generate
 from penstock.cli.logs import configure_logs
 from penstock.config import Config, ServerSettings
 from penstock.core.errors import UpstreamFault
@@ -127,7 +128,7 @@ async def run() -> None:
     configure_logs("error")
     key = generate(secrets.randbelow)
     config = Config(server=ServerSettings(port=0))
-    service = await start(config, {}, Keyring(secrets.token_bytes(32), [StaticKey("demo", key)]))
+    service = await start(config, {}, KeyDirectory(secrets.token_bytes(32), [StaticKey("demo", key)]))
     try:
         await show(Console(), service.address, key.reveal())
     finally:

@@ -16,10 +16,12 @@ from penstock.cli.logs import configure_logs
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
-from penstock.server.app import Service, open_keyring, start
+from penstock.server.app import Service, open_directory, start
 from penstock.simulator.server import start as start_simulator
 from penstock.simulator.settings import Settings, parse_settings
+from penstock.store.database import Database
 from penstock.store.keyfile import KeyFile
+from penstock.store.keys import KeyStore
 
 DATABASE = "penstock.db"
 """The file in the data directory that keeps what must outlive the process."""
@@ -38,18 +40,21 @@ async def serve(
     stop = _stop_event()
     config = _overridden(load(path, environ) if path else Config(), host, port)
     data = data_directory(environ)
-    keyring, first = open_keyring(config, KeyFile(data))
-    try:
-        service = await start(config, environ, keyring, data / DATABASE)
-    except OSError as error:
-        where = f"{config.server.host}:{config.server.port}"
-        raise ConfigError(f"cannot listen on {where}: {error.strerror or error}; choose another with --port") from None
-    _spare_the_collector()
-    try:
+    async with contextlib.AsyncExitStack() as open_parts:
+        location = database_location(config, data)
+        database = await Database.open(location)
+        open_parts.push_async_callback(database.close)
+        keys, first = await open_directory(config, KeyFile(data), KeyStore(database))
+        try:
+            service = await start(config, environ, keys, location)
+        except OSError as error:
+            where = f"{config.server.host}:{config.server.port}"
+            told = f"cannot listen on {where}: {error.strerror or error}; choose another with --port"
+            raise ConfigError(told) from None
+        open_parts.push_async_callback(service.close)
+        _spare_the_collector()
         _announce(Console(), service, config, first)
         await stop.wait()
-    finally:
-        await service.close()
 
 
 async def simulate(host: str, port: int, settings: str) -> None:
@@ -77,6 +82,11 @@ async def simulate(host: str, port: int, settings: str) -> None:
 def data_directory(environ: Mapping[str, str]) -> Path:
     """Return where keys are kept: PENSTOCK_DATA_DIR, or the platform's place for a user's data."""
     return Path(environ.get("PENSTOCK_DATA_DIR") or platformdirs.user_data_dir("penstock", appauthor=False))
+
+
+def database_location(config: Config, data: Path) -> Path | str:
+    """Return where the database is: at the address that the config gives, or in a file of the data directory."""
+    return config.store.url.reveal() if config.store.url else data / DATABASE
 
 
 def _overridden(config: Config, host: str | None, port: int | None) -> Config:

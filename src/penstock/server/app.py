@@ -3,23 +3,28 @@
 import asyncio
 import contextlib
 import ipaddress
-import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from penstock.accounts.keys import Keyring, first_key
+from penstock.accounts.directory import KeyDirectory
+from penstock.accounts.opening import import_keys, make_first_key, open_pepper
 from penstock.config import Config, ResponsesSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.gateway.kept import Kept
 from penstock.gateway.streams import Gateway
+from penstock.server.door import Door
 from penstock.server.endpoints import Endpoints
 from penstock.server.listener import Listener, listen
+from penstock.server.metrics import Metrics
+from penstock.server.tracing import open_tracing
 from penstock.simulator.server import start as start_simulator
 from penstock.simulator.settings import Settings
 from penstock.store.database import Database
+from penstock.store.errors import StoreUnavailableError
 from penstock.store.keyfile import KeyFile
+from penstock.store.keys import KeyStore
 from penstock.store.responses import ResponseStore
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport
@@ -54,39 +59,47 @@ class Service:
         await self._closing.aclose()
 
 
-async def start(config: Config, environ: Mapping[str, str], keyring: Keyring, database: Path | None = None) -> Service:
+async def start(
+    config: Config, environ: Mapping[str, str], keys: KeyDirectory, database: Path | str | None = None
+) -> Service:
     """Start the gateway that `config` describes, and the simulator behind its demo providers.
 
     Args:
         config: what to serve, and where.
         environ: where credentials are looked for.
-        keyring: the keys that are accepted.
-        database: the file that keeps what must outlive the process; None is a temporary one.
+        keys: those that are accepted; kept up to date while the gateway runs.
+        database: where what must outlive the process is kept, as `Database.open` takes it; None is a temporary file.
 
     Raises:
         ConfigError: something in the configuration cannot be used.
         OSError: the address cannot be listened on.
     """
     async with contextlib.AsyncExitStack() as started:
+        await keys.start()
+        started.push_async_callback(keys.close)
         simulator = await start_simulator(defaults=DEMO_PACE)
         started.push_async_callback(simulator.close)
         catalog = config.catalog(environ, f"http://127.0.0.1:{simulator.port}")
-        gateway = Gateway(catalog, Transport(), config.server.heartbeat)
+        metrics, tracing = Metrics(), open_tracing(config.telemetry.otlp)
+        started.push_async_callback(asyncio.to_thread, tracing.close)
+        gateway = Gateway(catalog, Transport(), config.server.heartbeat, (metrics.observe, tracing.observe))
         started.push_async_callback(gateway.close)
-        endpoints = Endpoints(gateway, catalog, keyring, _kept(config.responses, database, started))
+        door = Door(keys, config.server.trusted_proxies)
+        kept = _kept(config.responses, database, started)
+        endpoints = Endpoints(gateway, catalog, door, kept, metrics=metrics, tracing=tracing)
         listener = await listen(endpoints.handle, config.server.host, config.server.port)
         started.push_async_callback(_stop, listener, gateway)
         host, port = listener.addresses[0]
         return Service(f"http://{_written(host)}:{port}", catalog, endpoints, started.pop_all())
 
 
-def _kept(settings: ResponsesSettings, path: Path | None, closing: contextlib.AsyncExitStack) -> Kept:
+def _kept(settings: ResponsesSettings, location: Path | str | None, closing: contextlib.AsyncExitStack) -> Kept:
     """Return what keeps responses. The database is opened by the first that needs it, and closed with the service."""
     if not settings.keep:
         return Kept(None)
 
     async def open_store() -> ResponseStore:
-        database = await Database.open(path)
+        database = await Database.open(location)
         opened.append(database)
         return ResponseStore(database, settings.days * DAY, settings.megabytes * 2**20)
 
@@ -113,23 +126,32 @@ async def _stop(listener: Listener, gateway: Gateway) -> None:
             timer.cancel()
 
 
-def open_keyring(config: Config, file: KeyFile) -> tuple[Keyring, Secret | None]:
+async def open_directory(config: Config, file: KeyFile, store: KeyStore) -> tuple[KeyDirectory, Secret | None]:
     """Return the keys that are accepted; and, if there were none, the first one, which nobody will see again.
 
     Raises:
-        ConfigError: there is no key, and the gateway is to listen where others can reach it.
+        ConfigError: there is no key, and the gateway is to listen where others can reach it; or keys cannot be read.
     """
-    stored = file.load()
-    if not stored and config.keys:
-        return Keyring(secrets.token_bytes(32), config.keys), None
-    if not stored and not is_loopback(config.server.host):
+    try:
+        pepper = await open_pepper(config.store.pepper, file, store)
+        await import_keys(file, store, pepper)
+        first = await _first_key(config, store, pepper)
+    except StoreUnavailableError as error:
+        raise ConfigError(f"the database cannot be used: {error}") from None
+    return KeyDirectory(pepper, config.keys, store), first
+
+
+async def _first_key(config: Config, store: KeyStore, pepper: bytes) -> Secret | None:
+    if config.keys:
+        return None
+    if is_loopback(config.server.host):
+        return await make_first_key(store, pepper, time.time)
+    if not await store.all():
         raise ConfigError(
             f"no key is configured, and {config.server.host} can be reached from outside: "
-            "add [[keys]] to the configuration, or run `penstock serve` on 127.0.0.1 once to get a key"
+            "make one with `penstock keys create NAME`, or add [[keys]] to the configuration"
         )
-    pepper = file.pepper(secrets.token_bytes)
-    first = first_key(file, pepper, secrets.randbelow, int(time.time()))
-    return Keyring(pepper, config.keys, file.load()), first
+    return None
 
 
 def is_loopback(host: str) -> bool:

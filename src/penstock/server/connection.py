@@ -136,6 +136,12 @@ class Connection(asyncio.Protocol):
         self._lost = False
         self._deadline = _UNLIMITED
 
+    @property
+    def peer(self) -> str | None:
+        """The address at the other end; None if it has none, or has left."""
+        name = cast("tuple[str, int] | str | None", self._transport.get_extra_info("peername"))
+        return name[0] if isinstance(name, tuple) else None  # a text: the path of a socket in the file system
+
     # ---- for the client's end of an answer ---------------------------------------------------------------------------
 
     def go_on(self) -> None:

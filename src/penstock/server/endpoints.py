@@ -6,7 +6,7 @@ behind it becomes an answer in the shape of the protocol that the caller speaks.
 
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from penstock import __version__
-from penstock.accounts.credentials import extract
-from penstock.accounts.keys import Key, Keyring
+from penstock.accounts.keys import Key
+from penstock.accounts.policy import check_model, may_ask
 from penstock.core.errors import MAX_RETRY_AFTER, ClientFault, ErrorInfo, Fault
 from penstock.gateway.call import Call
 from penstock.gateway.kept import KeepingClient, Kept
@@ -24,8 +24,11 @@ from penstock.protocols.base import ListedModel, OpenRequest, PathTarget, WirePr
 from penstock.protocols.passed import PASSED
 from penstock.protocols.registry import PROTOCOLS, spoken_by
 from penstock.server.client import STREAM_HEADERS, StreamClient
+from penstock.server.door import Door
 from penstock.server.http import HttpFault, Request, Response
+from penstock.server.metrics import Metrics
 from penstock.server.paths import Match, match
+from penstock.server.tracing import NOTHING, Tracing
 from penstock.upstreams.catalog import Catalog
 
 ID_PREFIX = "req_"
@@ -39,11 +42,15 @@ _log = structlog.get_logger("penstock.server")
 class Endpoints:
     """The HTTP side of the gateway. `ready` says whether new work is welcome."""
 
-    def __init__(self, gateway: Gateway, catalog: Catalog, keyring: Keyring, kept: Kept) -> None:
+    def __init__(
+        self, gateway: Gateway, catalog: Catalog, door: Door, kept: Kept, *, metrics: Metrics, tracing: Tracing
+    ) -> None:
         self._gateway = gateway
         self._catalog = catalog
-        self._keyring = keyring
+        self._door = door
         self._kept = kept
+        self._metrics = metrics
+        self._tracing = tracing
         self.ready = True
 
     async def handle(self, request: Request) -> Response | None:
@@ -54,12 +61,13 @@ class Endpoints:
             if request.fault is not None:
                 raise request.fault
             return await self._dispatch(request, found, request_id)
-        except Fault as fault:
-            return _refused(fault, request, found, request_id)
+        except Fault as failed:
+            fault = failed
         except Exception:
             _log.exception("defect", request_id=request_id)
-            told = f"The gateway failed; its log has the cause under {request_id}."
-            return _refused(Fault(ErrorInfo("internal", told)), request, found, request_id)
+            fault = Fault(ErrorInfo("internal", f"The gateway failed; its log has the cause under {request_id}."))
+        self._metrics.refused(fault.info.kind)
+        return _refused(fault, request, found, request_id)
 
     async def _dispatch(self, request: Request, found: Match, request_id: str) -> Response | None:
         if found.methods and request.method not in found.methods:
@@ -73,32 +81,34 @@ class Endpoints:
             case "unknown":
                 raise ClientFault(ErrorInfo("not_found", f"There is nothing at {request.raw_path[:200]}."))
             case _:
-                return await self._for_key(self._authenticate(request), request, found, request_id)
+                return await self._for_key(self._door.admit(request), request, found, request_id)
 
     async def _for_key(self, key: Key, request: Request, found: Match, request_id: str) -> Response | None:
         match found.operation:
             case "list_models":
-                return self._list_models(request, found)
+                return self._list_models(request, found, key)
             case "get_model":
-                return self._get_model(request, found)
+                return self._get_model(request, found, key)
             case "count":
                 return await self._count(request, found, request_id, key)
             case "pass":
-                return await self._pass(request, found, request_id, key)
+                operation = "embeddings" if PASSED[found.verb].offer == "embeddings" else "generate_content"
+                with self._tracing.request(request_id, operation, request.headers) as trace:
+                    return await self._pass(request, found, request_id, key, trace)
             case "kept":
                 return Response(await self._answer_kept(request, found, key), headers=_identity(request_id))
             case _:
-                return await self._serve(request, found, request_id, key)
+                with self._tracing.request(request_id, "chat", request.headers) as trace:
+                    return await self._serve(request, found, request_id, key, trace)
 
-    def _authenticate(self, request: Request) -> Key:
-        return self._keyring.authenticate(extract(request.headers, request.query))
-
-    def _list_models(self, request: Request, found: Match) -> Response:
-        models = [ListedModel(listing.name, listing.provider.name) for listing in self._catalog.models()]
+    def _list_models(self, request: Request, found: Match, key: Key) -> Response:
+        listed = [listing for listing in self._catalog.models() if may_ask(key, listing.name)]
+        models = [ListedModel(listing.name, listing.provider.name) for listing in listed]
         return _json(_spoken(request, found).write_models(models))
 
-    def _get_model(self, request: Request, found: Match) -> Response:
+    def _get_model(self, request: Request, found: Match, key: Key) -> Response:
         listing = self._catalog.find(found.model)
+        check_model(key, listing.name)
         model = ListedModel(listing.name, listing.provider.name)
         return _json(_spoken(request, found).write_model(model))
 
@@ -121,18 +131,23 @@ class Endpoints:
         answer = await self._gateway.count(call, counting)
         return Response(answer.body, headers=_identity(request_id) | answer.headers)
 
-    async def _pass(self, request: Request, found: Match, request_id: str, key: Key) -> Response | None:
+    async def _pass(
+        self, request: Request, found: Match, request_id: str, key: Key, trace: Mapping[str, str]
+    ) -> Response | None:
         passed = PASSED[found.verb]
-        call = await _opened(request, found, request_id, key, passed.protocol)
+        call = await _opened(request, found, request_id, key, passed.protocol, trace=trace)
         if not call.inbound.stream:
             answer = await self._gateway.passing.answer(call, passed)
             return Response(answer.body, headers=_identity(request_id) | answer.headers)
         client = StreamClient(request, STREAM_HEADERS | _identity(request_id))
-        return await _streamed(client, request_id, self._gateway.passing.stream(call, passed, client))
+        with self._metrics.streaming():
+            return await _streamed(client, request_id, self._gateway.passing.stream(call, passed, client))
 
-    async def _serve(self, request: Request, found: Match, request_id: str, key: Key) -> Response | None:
+    async def _serve(
+        self, request: Request, found: Match, request_id: str, key: Key, trace: Mapping[str, str]
+    ) -> Response | None:
         protocol = PROTOCOLS[found.protocol]
-        call = await _opened(request, found, request_id, key, protocol)
+        call = await _opened(request, found, request_id, key, protocol, trace=trace)
         call = await self._kept.prepared(call)
         identity = _identity(request_id)
         if not call.inbound.stream:
@@ -145,7 +160,8 @@ class Endpoints:
             headers["Content-Type"] = "application/json"
         client = StreamClient(request, headers)
         keeping = client if call.keep is None else KeepingClient(client, call.keep)
-        return await _streamed(client, request_id, self._gateway.stream(call, keeping))
+        with self._metrics.streaming():
+            return await _streamed(client, request_id, self._gateway.stream(call, keeping))
 
 
 async def _streamed(client: StreamClient, request_id: str, streaming: Coroutine[Any, Any, None]) -> None:
@@ -167,14 +183,16 @@ async def _opened(
     protocol: WireProtocol,
     *,
     open_request: OpenRequest | None = None,
+    trace: Mapping[str, str] = NOTHING,
 ) -> Call:
     """Return the call that a request is; it is opened as its protocol opens requests unless told otherwise.
 
     Raises:
-        ClientFault: its path, its body or its envelope is not as it should be.
+        ClientFault: its path, its body or its envelope is not as it should be, or its key may not use the model.
     """
     started, target = time.monotonic(), _path_target(request, found)
     inbound = (open_request or protocol.open_request)(await _body(request), target, request.headers)
+    check_model(key, inbound.model)
     return Call(
         id=request_id,
         key=key,
@@ -183,6 +201,7 @@ async def _opened(
         token=request_id.removeprefix(ID_PREFIX),
         created=int(time.time()),
         started=started,
+        trace=trace,
     )
 
 

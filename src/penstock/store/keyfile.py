@@ -1,12 +1,12 @@
-"""Keys on disk: one JSON file of hashes, and the pepper they were hashed with, in the data directory.
+"""The pepper on disk; and the file of keys of the first versions, which is read once and put aside.
 
-Both files are readable by their owner only and are written whole or not at all. A file that cannot be understood is
-an error: to go on without it would lock everybody out, and to rewrite it would make that final.
+They are in the data directory, readable by their owner only. A file that cannot be understood is an error: to go on
+without it would lock everybody out, and to rewrite it would make that final.
 """
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -33,12 +33,12 @@ class _Content(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyFile:
-    """The two files. The directory is made when something is first written."""
+    """The two files. The directory is made when the pepper is."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._keys = directory / "keys.json"
-        self._pepper = directory / "pepper"
+        self.pepper_path = directory / "pepper"
 
     def pepper(self, random_bytes: Callable[[int], bytes]) -> bytes:
         """Return the pepper; made of `random_bytes` at the first call ever.
@@ -46,16 +46,16 @@ class KeyFile:
         Raises:
             ConfigError: the file is damaged, is missing although there are keys, or cannot be read or written.
         """
-        stored = self._read(self._pepper)
+        stored = self._read(self.pepper_path)
         if stored is None and self.load():
             raise ConfigError(
-                f"{self._pepper}: missing; restore it, or remove {self._keys.name} to begin with new keys"
+                f"{self.pepper_path}: missing; restore it, or remove {self._keys.name} to begin with new keys"
             )
         if stored is None:
-            self._write(self._pepper, random_bytes(PEPPER_SIZE), _unless_there)
-            stored = self._read(self._pepper) or b""
+            self._write(self.pepper_path, random_bytes(PEPPER_SIZE))
+            stored = self._read(self.pepper_path) or b""
         if len(stored) != PEPPER_SIZE:
-            raise ConfigError(f"{self._pepper}: damaged; restore it, or remove it and keys.json to begin with new keys")
+            raise ConfigError(f"{self.pepper_path}: damaged; restore it: without it all keys are void")
         return stored
 
     def load(self) -> tuple[KeyRecord, ...]:
@@ -77,14 +77,17 @@ class KeyFile:
             raise ConfigError(f"{self._keys}: written by another version of Penstock (format {content.version})")
         return content.keys
 
-    def save(self, keys: Sequence[KeyRecord]) -> None:
-        """Replace all keys.
+    def put_aside(self) -> None:
+        """Rename the file of keys, so that it is not read again.
 
         Raises:
-            ConfigError: the file cannot be written.
+            ConfigError: it cannot be renamed.
         """
-        content = msgspec.json.format(msgspec.json.encode(_Content(1, tuple(keys))), indent=2)
-        self._write(self._keys, content + b"\n", os.replace)
+        try:
+            with contextlib.suppress(FileNotFoundError):  # another process did
+                self._keys.rename(self._keys.with_name("keys.json.imported"))
+        except OSError as error:
+            raise ConfigError(f"{self._keys}: cannot be renamed: {error.strerror}") from None
 
     def _read(self, path: Path) -> bytes | None:
         try:
@@ -94,8 +97,8 @@ class KeyFile:
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 
-    def _write(self, path: Path, content: bytes, put: Callable[[Path, Path], None]) -> None:
-        """Write a file beside `path`, then `put` it there: `os.replace`, or `_unless_there` if the first one counts."""
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write a file beside `path`, then put it there, whole, unless another process was faster."""
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,14 +107,10 @@ class KeyFile:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            put(fresh, path)
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, path)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
         finally:
             with contextlib.suppress(OSError):
                 fresh.unlink()
-
-
-def _unless_there(fresh: Path, path: Path) -> None:
-    with contextlib.suppress(FileExistsError):
-        os.link(fresh, path)

@@ -234,7 +234,7 @@ class _Batch:
             yield self._hold(claims.key, claims.hold)
 
     def _take_slot(self, key: str, cap: int) -> Refusal | None:
-        taken = cap > 0 and self._changed(self._sql.take_slot, {"of_key": key, "cap": cap})
+        taken = cap > 0 and self._changed(self._sql.take_slot, {"of_key": key, "of_kind": "streams", "cap": cap})
         return None if taken else Refusal("streams")
 
     def _arrive(self, key: str, claim: RateClaim, now: int) -> Refusal | None:

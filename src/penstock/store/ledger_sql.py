@@ -121,7 +121,7 @@ def _arrive(dialect: sa.Dialect) -> sa.ClauseElement:
 
 
 def _take_slot(dialect: sa.Dialect) -> sa.ClauseElement:
-    first = {"key": _name("of_key"), "kind": sa.literal_column("'streams'"), "value": sa.literal_column("1")}
+    first = {"key": _name("of_key"), "kind": _name("of_kind"), "value": sa.literal_column("1")}
     return (
         insert(RATES, dialect)
         .values(first)

@@ -1,0 +1,93 @@
+"""Rates and slots, kept in the transaction that opens an attempt. On SQLite and PostgreSQL."""
+
+import asyncio
+
+import pytest
+
+from penstock.accounts.account import Account
+from penstock.accounts.keys import Budget, Key, Limits
+from penstock.accounts.ledger import Ledger
+from penstock.core.errors import ClientFault
+from tests.accounts.books import Books, Clock, attempt, intent, limited, nothing_seen, outcome
+
+pytestmark = pytest.mark.anyio
+
+
+async def refusal(ledger: Ledger, key: Key, input_tokens: int = 100) -> ClientFault:
+    with pytest.raises(ClientFault) as refused:
+        await ledger.open(intent(key), attempt(input_tokens), nothing_seen)
+    assert (refused.value.info.kind, refused.value.info.code) == ("rate_limited", "rate_limit_exceeded")
+    return refused.value
+
+
+async def test_requests_per_minute(ledger: Ledger, clock: Clock) -> None:
+    key = limited(Limits(requests_per_minute=2))
+    for _ in range(2):
+        await ledger.open(intent(key), attempt(), nothing_seen)
+
+    fault = await refusal(ledger, key)
+
+    assert "2 requests per minute" in fault.info.message
+    assert fault.info.retry_after == 30.0
+    clock.seconds += 30
+    await ledger.open(intent(key), attempt(), nothing_seen)
+
+
+async def test_tokens_per_minute_are_put_right_at_the_end(ledger: Ledger) -> None:
+    key = limited(Limits(tokens_per_minute=1000))
+    account = await ledger.open(intent(key), attempt(700), nothing_seen)  # and 100 of output
+    fault = await refusal(ledger, key, 200)
+    assert "1,000 tokens per minute" in fault.info.message
+    assert fault.info.retry_after == 6.0
+
+    await account.settle(outcome(uncached=300, output=100))
+
+    await ledger.open(intent(key), attempt(500), nothing_seen)
+
+
+async def test_what_was_used_beyond_the_estimate_counts(ledger: Ledger) -> None:
+    key = limited(Limits(tokens_per_minute=1000))
+    account = await ledger.open(intent(key), attempt(100), nothing_seen)
+    await account.settle(outcome(uncached=100, output=1900))
+
+    fault = await refusal(ledger, key, 100)
+
+    assert fault.info.retry_after == (2000 + 200 - 1000) / 1000 * 60
+
+
+async def test_of_many_at_once_as_many_are_admitted_as_there_are_slots(ledger: Ledger, books: Books) -> None:
+    key = limited(Limits(streams=10))
+
+    opened = await asyncio.gather(
+        *(ledger.open(intent(key), attempt(), nothing_seen) for _ in range(100)), return_exceptions=True
+    )
+
+    accounts = [account for account in opened if isinstance(account, Account)]
+    assert len(accounts) == 10
+    assert await books.streams() == 10
+    assert "10 requests at once" in (await refusal(ledger, key)).info.message
+    await asyncio.gather(*(account.settle(outcome()) for account in accounts))
+    assert await books.streams() == 0
+
+
+async def test_who_is_refused_has_taken_nothing(ledger: Ledger, books: Books) -> None:
+    """Each released exactly once on every way out: a slot and a rate are not lost where the budget refuses."""
+    limits = Limits(requests_per_minute=1, tokens_per_minute=200, streams=5)
+    poor = Key("limited", "limited", limits=limits, budget=Budget(1, "usd", "day"))
+    with pytest.raises(ClientFault, match="budget"):
+        await ledger.open(intent(poor), attempt(), nothing_seen)
+    assert await books.streams() == 0
+
+    await ledger.open(intent(limited(limits)), attempt(), nothing_seen)
+    await refusal(ledger, limited(limits))
+    assert await books.streams() == 1
+
+
+async def test_the_next_attempt_keeps_the_slot(ledger: Ledger, books: Books) -> None:
+    account = await ledger.open(intent(limited(Limits(streams=1))), attempt(), nothing_seen)
+    await account.retry(outcome(end="failed"), attempt())
+    assert await books.streams() == 1
+
+    await account.settle(outcome())
+
+    assert await books.streams() == 0

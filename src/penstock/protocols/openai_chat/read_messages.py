@@ -23,7 +23,7 @@ from penstock.protocols import media
 from penstock.protocols.arguments import arguments_object
 from penstock.protocols.dropped import Dropped
 from penstock.protocols.openai_chat import wire
-from penstock.protocols.openai_content import read_lifetime, read_sound
+from penstock.protocols.openai_content import is_address, read_image, read_lifetime, read_sound
 
 _ContentPart = wire.TextPart | wire.RefusalPart | wire.ImagePart | wire.FilePart | wire.SoundPart
 
@@ -93,7 +93,7 @@ def _part(part: _ContentPart, at: str) -> Part:
         case wire.TextPart():
             read: Text | Media = Text(part.text)
         case wire.ImagePart():
-            read = _image(part.image_url, f"{at}.image_url.url")
+            read = read_image(part.image_url.url, part.image_url.detail, f"{at}.image_url.url")
         case wire.FilePart():
             read = _document(part.file, f"{at}.file")
         case wire.SoundPart():
@@ -102,30 +102,15 @@ def _part(part: _ContentPart, at: str) -> Part:
     return replace(read, cache=cache) if cache else read
 
 
-def _image(image: wire.ImageUrl, at: str) -> Media:
-    if _is_address(image.url):
-        return Media("image", url=image.url, detail=image.detail)
-    if not media.is_data_url(image.url):
-        raise bad_request(f"`{at}`: an image is an http(s) address or a data URL.", param=at)
-    media_type, data = media.split_data_url(image.url, at)
-    if not media_type.startswith("image/"):
-        raise bad_request(f"`{at}`: {media_type or 'a data URL without a type'} is not an image.", param=at)
-    return Media("image", media_type, data, detail=image.detail)
-
-
 def _document(file: wire.FileContent, at: str) -> Media:
     if file.file_data is None:
         at = f"{at}.file_id" if file.file_id is not None else f"{at}.file_data"
         message = f"`{at}`: uploads cannot be looked up across providers; send the content as `file_data`."
         raise bad_request(message, param=at, code="unsupported_parameter")
-    if _is_address(file.file_data):
+    if is_address(file.file_data):
         return Media("document", url=file.file_data, name=file.filename)
     media_type, data = media.split_data_url(file.file_data, f"{at}.file_data")
     return Media("document", media_type, data, name=file.filename)
-
-
-def _is_address(url: str) -> bool:
-    return url[:8].lower().startswith(("http://", "https://"))
 
 
 def _result(message: wire.ToolMessage, at: str) -> ToolResult:

@@ -7,8 +7,6 @@ The rule: what the middle model has no place for is refused where it would chang
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from penstock.core.errors import bad_request
 from penstock.core.request import Ask, OutputFormat, ReasoningAsk, Tool, ToolChoice
 from penstock.protocols.base import Inbound, PathTarget
@@ -16,15 +14,14 @@ from penstock.protocols.conversation import settle
 from penstock.protocols.dropped import Dropped, unread
 from penstock.protocols.openai_chat import wire
 from penstock.protocols.openai_chat.read_messages import lifetime, mark_last, read_turn
+from penstock.protocols.openai_refused import Refused, refuse
 from penstock.protocols.tools import settle_choice
 from penstock.wire import payload
 
 _opening = payload.client_decoder(wire.Opening)
 _request = payload.client_decoder(wire.Request)
 
-# Fields that change the answer in a way other protocols have no words for, the values that ask for nothing special,
-# and what to do instead.
-_REFUSED: dict[str, tuple[frozenset[bytes], str]] = {
+_REFUSED: Refused = {
     "logit_bias": (frozenset({b"{}"}), "leave it out"),
     "modalities": (frozenset({b'["text"]'}), "only text can be answered"),
     "audio": (frozenset(), "only text can be answered"),
@@ -65,7 +62,7 @@ def read_request(inbound: Inbound) -> Ask:
     Raises:
         ClientFault: the request is malformed, or asks for what cannot be expressed in another protocol.
     """
-    _refuse(inbound.fields)
+    refuse(inbound.fields, _REFUSED)
     if "messages" not in inbound.fields:
         raise bad_request("`messages` is missing: at least one message is needed.", param="messages")
     request = _request.decode(inbound.body)
@@ -99,16 +96,6 @@ def read_request(inbound: Inbound) -> Ask:
         metadata=_metadata(request.metadata or {}, dropped),
         dropped=dropped.names,
     )
-
-
-def _refuse(fields: Mapping[str, msgspec.Raw]) -> None:
-    for name, (harmless, instead) in _REFUSED.items():
-        if name not in fields:
-            continue
-        value = msgspec.json.encode(msgspec.json.decode(fields[name]))
-        if value != b"null" and value not in harmless:
-            message = f"`{name}`: this model's provider speaks another protocol, which has no such thing; {instead}."
-            raise bad_request(message, param=name, code="unsupported_parameter")
 
 
 def _metadata(given: dict[str, Any], dropped: Dropped) -> dict[str, str]:

@@ -7,6 +7,7 @@ item says becomes a turn of one or more parts; `conversation.settle` puts neighb
 from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from penstock.core import envelope
 from penstock.core.errors import ClientFault, bad_request
@@ -24,7 +25,7 @@ from penstock.core.request import (
 from penstock.protocols import media
 from penstock.protocols.arguments import arguments_object
 from penstock.protocols.dropped import Dropped
-from penstock.protocols.openai_content import read_lifetime, read_sound
+from penstock.protocols.openai_content import read_image, read_lifetime, read_sound
 from penstock.protocols.openai_responses import request_wire as wire
 from penstock.protocols.openai_responses.namespaces import joined
 from penstock.wire.payload import client_decoder
@@ -156,23 +157,12 @@ def _shown(content: wire.Shown, at: str) -> Iterable[Text | Media]:
         case wire.InputText():
             return (Text(content.text, cache),) if content.text else ()
         case wire.InputImage():
-            return (_image(content, at, cache),)
+            if content.image_url is None:
+                raise _uploaded(at, "image_url", content.file_id)
+            image = read_image(content.image_url, content.detail, f"{at}.image_url")
+            return (replace(image, cache=cache) if cache else image,)
         case wire.InputFile():
             return (_document(content, at, cache),)
-
-
-def _image(image: wire.InputImage, at: str, cache: CacheLifetime | None) -> Media:
-    if image.image_url is None:
-        raise _uploaded(at, "image_url", image.file_id)
-    at = f"{at}.image_url"
-    if image.image_url[:8].lower().startswith(("http://", "https://")):
-        return Media("image", url=image.image_url, detail=image.detail, cache=cache)
-    if not media.is_data_url(image.image_url):
-        raise bad_request(f"`{at}`: an image is an http(s) address or a data URL.", param=at)
-    media_type, data = media.split_data_url(image.image_url, at)
-    if not media_type.startswith("image/"):
-        raise bad_request(f"`{at}`: {media_type or 'a data URL without a type'} is not an image.", param=at)
-    return Media("image", media_type, data, detail=image.detail, cache=cache)
 
 
 def _document(file: wire.InputFile, at: str, cache: CacheLifetime | None) -> Media:

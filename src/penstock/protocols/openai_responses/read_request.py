@@ -7,18 +7,17 @@ something stored is refused. Whether an answer is stored is not this module's bu
 
 from collections.abc import Mapping
 
-import msgspec
-
 from penstock.core.errors import bad_request
 from penstock.core.request import Ask, OutputFormat, ReasoningAsk, Text, Turn
 from penstock.protocols.base import Inbound, PathTarget
 from penstock.protocols.conversation import settle
 from penstock.protocols.dropped import Dropped, unread
+from penstock.protocols.openai_refused import Refused, refuse
 from penstock.protocols.openai_responses import request_wire as wire
 from penstock.protocols.openai_responses.read_items import read_input
 from penstock.protocols.openai_responses.read_tools import read_choice, read_tools
 from penstock.protocols.tools import settle_choice
-from penstock.wire.payload import client_decoder, encode, parse_object
+from penstock.wire.payload import client_decoder, parse_object
 
 _opening = client_decoder(wire.Opening)
 _request = client_decoder(wire.Request)
@@ -27,9 +26,7 @@ _LOGPROBS = "message.output_text.logprobs"
 _GIVEN = frozenset({"reasoning.encrypted_content", _LOGPROBS})
 """What `include` may ask for, and gets."""
 
-# Fields that change the answer in a way that other providers cannot follow, the values that ask for nothing special,
-# and what to do instead.
-_REFUSED: dict[str, tuple[frozenset[bytes], str]] = {
+_REFUSED: Refused = {
     "previous_response_id": (frozenset(), "send the whole conversation as `input`"),
     "conversation": (frozenset(), "send the whole conversation as `input`"),
     "prompt": (frozenset(), "send its text as `instructions`"),
@@ -59,7 +56,7 @@ def read_request(inbound: Inbound) -> Ask:
     Raises:
         ClientFault: the request is malformed, or asks for what cannot be expressed in another protocol.
     """
-    _refuse(inbound.fields)
+    refuse(inbound.fields, _REFUSED)
     if "input" not in inbound.fields:
         raise bad_request("`input` is missing: a text or a list of items is needed.", param="input")
     request = _request.decode(inbound.body)
@@ -89,16 +86,6 @@ def read_request(inbound: Inbound) -> Ask:
         metadata=request.metadata or {},
         dropped=dropped.names,
     )
-
-
-def _refuse(fields: Mapping[str, msgspec.Raw]) -> None:
-    for name, (harmless, instead) in _REFUSED.items():
-        if name not in fields:
-            continue
-        value = encode(msgspec.json.decode(fields[name]))
-        if value != b"null" and value not in harmless:
-            message = f"`{name}`: this model's provider speaks another protocol, which has no such thing; {instead}."
-            raise bad_request(message, param=name, code="unsupported_parameter")
 
 
 def _drop_hints(request: wire.Request, dropped: Dropped) -> None:

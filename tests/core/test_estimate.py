@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.estimate import IMAGE_LIMIT, LOW_DETAIL, input_tokens, text_size
+from penstock.core.estimate import IMAGE_LIMIT, LOW_DETAIL, TokenCosts, image_tokens, input_tokens, text_size
 from penstock.core.image_size import image_size
-from penstock.core.request import Ask, Media, Reasoning, Text, Tool, ToolCall, ToolResult, Turn
+from penstock.core.request import Ask, Media, Reasoning, ReasoningAsk, Text, Tool, ToolCall, ToolResult, Turn
 from penstock.core.token_fit import FACTOR_BOUNDS, TokenFit
 
 FIXTURE: dict[str, Any] = json.loads(Path(__file__).with_name("token_counts.json").read_text("utf-8"))
@@ -116,6 +116,24 @@ HI = user(Text("Hi"))
 
 def test_a_short_question_has_a_few_tokens_around_it() -> None:
     assert 6 <= ask(HI) <= 10
+
+
+def test_what_vendors_count_beside_the_text_is_known_of_each_model() -> None:
+    tool = Tool("now", "Tell the time", {"type": "object", "properties": {}})
+    plain = Ask("m", (HI,))
+    bare = TokenCosts(request=0, turn=0)
+    assert input_tokens(plain, bare) <= 2
+    assert input_tokens(Ask("m", (HI,), tools=(tool,)), TokenCosts(tools=496)) > 490
+    thinking = Ask("m", (HI,), reasoning=ReasoningAsk(effort="low"))
+    assert input_tokens(thinking, TokenCosts(thinking=28)) - input_tokens(plain) == 28
+    words = Ask("m", (user(Text("The harbour woke slowly that morning. " * 20)),))
+    assert input_tokens(words, TokenCosts(text=1.5)) > 1.4 * input_tokens(words)
+
+
+@pytest.mark.parametrize(("width", "height", "tiles"), [(100, 100, 1), (384, 384, 1), (700, 100, 1), (1000, 800, 4)])
+def test_an_image_may_count_by_its_tiles(width: int, height: int, tiles: int) -> None:
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height)
+    assert image_tokens(image(head), 258) == tiles * 258
 
 
 def test_a_tool_costs_its_names_and_descriptions() -> None:

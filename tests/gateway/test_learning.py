@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.core.estimate import KINDS
+from penstock.core.estimate import KINDS, TokenCosts
 from penstock.core.request import Ask, Text, Turn
 from penstock.gateway import learning
 from penstock.gateway.learning import Estimate, TokenFits
@@ -16,7 +16,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Ask]:
     """Return the requests that were measured, as they are."""
     asks: list[Ask] = []
 
-    def measure(ask: Ask) -> learning.Size:
+    def measure(ask: Ask, costs: TokenCosts) -> learning.Size:
         asks.append(ask)
         return (100.0, *(0.0 for _ in range(len(KINDS) - 1)))
 

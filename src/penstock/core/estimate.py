@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable
 
 import msgspec
+from msgspec import Struct
 
 from penstock.core.characters import RARE, TOKENS
 from penstock.core.image_size import image_size
-from penstock.core.request import Ask, Media, Part, Reasoning, Refusal, Text, Tool, ToolCall, ToolResult
+from penstock.core.request import Ask, Media, Part, Reasoning, Refusal, Text, Tool, ToolCall, ToolResult, effort_of
 
 KINDS = (
     "words",
@@ -51,20 +52,8 @@ CHARACTERS_LOOKED_UP = 300
 COMMON = 0.8
 """Tokens of a character, where there are too few to have one in the sample."""
 
-PER_REQUEST = 3.0
-"""Tokens that lead over to the answer."""
-
-PER_TURN = 4.0
-"""Tokens that say who speaks. OpenAI documented 3 of them per message and 1 of its role."""
-
-TOOL_PREAMBLE = 12.0
-"""Tokens that say that there are tools."""
-
-PER_TOOL = 5.0
-"""Tokens around each definition of a tool."""
-
 PER_TOOL_PART = 6.0
-"""Tokens around a call of a tool, and around its result."""
+"""Tokens around a call of a tool, and around its result, where turns have something around them."""
 
 PIXELS_PER_TOKEN = 750
 """Anthropic's rule, which is also near OpenAI's patches and Gemini's tiles."""
@@ -74,6 +63,12 @@ LONGEST_SIDE = 1568
 
 IMAGE_LIMIT = 1600
 """Tokens of the largest image, and what an image counts whose size cannot be read."""
+
+SMALL_IMAGE = 384
+"""Pixels of each side of an image that is one tile."""
+
+TILE = 768
+"""Pixels of each side of a tile, https://ai.google.dev/gemini-api/docs/tokens."""
 
 LOW_DETAIL = 85
 """Tokens of an image that is only to be glanced at."""
@@ -137,28 +132,56 @@ FOREIGN = 25
 """Letters for each accent among them that are taken for another language than English, whose words are longer."""
 
 
-def input_tokens(ask: Ask) -> int:
+class TokenCosts(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model counts beside the text, and how its tokenizer compares to o200k_base.
+
+    Attributes:
+        text: how many tokens its text has for each of o200k_base.
+        request: tokens that lead over to the answer.
+        turn: tokens that say who speaks. OpenAI documented 3 of them for each message and 1 of its role.
+        tools: tokens of what the vendor says of tools, where there are any.
+        tool: tokens around each definition of a tool.
+        thinking: tokens of what the vendor says of thinking, where it is asked for.
+        tile: tokens of each 768 pixels square of an image (Gemini); 0 where images count by their pixels.
+    """
+
+    text: float = 1.0
+    request: float = 3.0
+    turn: float = 4.0
+    tools: float = 16.0
+    tool: float = 4.0
+    thinking: float = 0.0
+    tile: float = 0.0
+
+
+USUAL = TokenCosts()
+"""Of models of which nothing is known."""
+
+
+def input_tokens(ask: Ask, costs: TokenCosts = USUAL) -> int:
     """Estimate the input tokens of a request at default costs."""
-    return round(sum(measure(ask)))
+    return round(sum(measure(ask, costs)))
 
 
-def measure(ask: Ask) -> Size:
+def measure(ask: Ask, costs: TokenCosts = USUAL) -> Size:
     """Return the size of a request: text, calls and results of tools, definitions of tools, media.
 
     Thoughts count where providers read them: in a running loop of tool calls, not in turns that are over.
     """
-    gathered = _Gathered(_loop_begins(ask))
+    gathered = _Gathered(_loop_begins(ask), costs)
     for position, turn in enumerate(ask.turns):
-        gathered.frame += PER_TURN
+        gathered.frame += costs.turn
         for part in turn.parts:
             gathered.take(part, position)
+    thinking = ask.reasoning is not None and effort_of(ask.reasoning) != "none"
     tools = 0.0
     if ask.tools:
-        tools = TOOL_PREAMBLE + PER_TOOL * len(ask.tools) + sum(text_size(_definitions(ask.tools)))
+        tools = costs.tools + costs.tool * len(ask.tools) + costs.text * sum(text_size(_definitions(ask.tools)))
     if ask.output_format is not None and ask.output_format.schema is not None:
-        tools += sum(text_size(msgspec.json.encode(ask.output_format.schema)))
+        tools += costs.text * sum(text_size(msgspec.json.encode(ask.output_format.schema)))
     text = text_size("\n".join(gathered.texts).encode("utf-8", "replace"))
-    return (*text[:-3], gathered.frame, tools, gathered.media)
+    frame = gathered.frame + (costs.thinking if thinking else 0.0)
+    return (*(tokens * costs.text for tokens in text[:-3]), frame, tools, gathered.media)
 
 
 def text_size(text: bytes) -> Size:
@@ -233,9 +256,14 @@ def _mean(tokens: list[float]) -> float:
 
 
 def _definitions(tools: tuple[Tool, ...]) -> bytes:
-    """Return what models are shown of tools: names and properties. What every schema says around them costs nothing."""
+    """Return what models are shown of tools: names and properties, with few of the marks of JSON.
+
+    What every schema says around them costs nothing.
+    """
     return b"\n".join(
-        msgspec.json.encode([tool.name, tool.description, (tool.parameters or {}).get("properties") or tool.grammar])
+        msgspec.json.encode(
+            [tool.name, tool.description, (tool.parameters or {}).get("properties") or tool.grammar]
+        ).translate(None, b'{}[]"')
         for tool in tools
     )
 
@@ -252,9 +280,11 @@ def _loop_begins(ask: Ask) -> int:
 class _Gathered:
     """What has been found in the turns of a request so far."""
 
-    def __init__(self, loop_begins: int) -> None:
+    def __init__(self, loop_begins: int, costs: TokenCosts) -> None:
         self.texts: list[str] = []
-        self.frame = PER_REQUEST
+        self.frame = costs.request
+        self._costs = costs
+        self._around_tools = PER_TOOL_PART if costs.turn else 0.0
         self.media = 0.0
         self._loop_begins = loop_begins
 
@@ -268,10 +298,10 @@ class _Gathered:
             case Media():
                 self._media(part)
             case ToolCall():
-                self.frame += PER_TOOL_PART
+                self.frame += self._around_tools
                 self.texts += (part.name, part.arguments)
             case ToolResult():
-                self.frame += PER_TOOL_PART
+                self.frame += self._around_tools
                 for piece in part.content:
                     self.take(piece, position)
 
@@ -284,7 +314,7 @@ class _Gathered:
     def _media(self, media: Media) -> None:
         match media.kind:
             case "image":
-                self.media += image_tokens(media)
+                self.media += image_tokens(media, self._costs.tile)
             case "audio":
                 size = len(media.data) * 3 / 4
                 self.media += size / AUDIO_BYTES_PER_TOKEN / _SOUND.get(media.media_type, 1)
@@ -303,7 +333,7 @@ class _Gathered:
         self.media += pages * PER_PAGE
 
 
-def image_tokens(media: Media) -> float:
+def image_tokens(media: Media, tile: float = 0.0) -> float:
     """Estimate the tokens of an image from its size in pixels; of one whose size cannot be read, the most."""
     if media.detail == "low":
         return LOW_DETAIL
@@ -311,5 +341,8 @@ def image_tokens(media: Media) -> float:
     if size is None:
         return IMAGE_LIMIT
     width, height = size
+    if tile:
+        small = max(width, height) <= SMALL_IMAGE
+        return tile if small else tile * -(-width // TILE) * -(-height // TILE)
     scale = min(1.0, LONGEST_SIDE / max(width, height, 1))
     return min(IMAGE_LIMIT, max(1.0, width * scale * height * scale / PIXELS_PER_TOKEN))

@@ -138,7 +138,7 @@ def _translated(call: Call, provider: Provider, target: Target, seals: SealCache
         protocol,
         msgspec.structs.replace(outbound, dropped=tuple(dict.fromkeys(dropped))),
         False,
-        fits.measured(provider.name, target.model, ask),
+        fits.measured(provider.name, target.model, ask, target.facts.tokens),
         options=target.quirks,
         choices=ask.choices,
         may_call=bool(ask.tools),

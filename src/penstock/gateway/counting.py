@@ -13,7 +13,7 @@ from penstock.gateway.attempt import Attempt, prepare, refusal
 from penstock.gateway.call import Call, WholeAnswer
 from penstock.gateway.learning import TokenFits
 from penstock.gateway.seals import SealCache
-from penstock.protocols.base import Counting
+from penstock.protocols.base import Counting, Target
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport
 
@@ -53,7 +53,7 @@ class TokenCounter:
         counted = await self._counted(attempt)
         if counted is not None:
             attempt.estimate.learn(counted)
-        tokens = self._estimated(call, attempt, route.target.model) if counted is None else counted
+        tokens = self._estimated(call, attempt, route.target) if counted is None else counted
         _log.info(
             "counted",
             request_id=call.id,
@@ -91,11 +91,11 @@ class TokenCounter:
         finally:
             response.abort()
 
-    def _estimated(self, call: Call, attempt: Attempt, model: str) -> int:
+    def _estimated(self, call: Call, attempt: Attempt, target: Target) -> int:
         if attempt.protocol is not call.protocol:
             return attempt.estimate.tokens()
         try:
             ask = call.read()
         except ClientFault:
             return attempt.estimate.tokens()  # the provider may take what cannot be translated, such as its own tools
-        return self._fits.measured(attempt.provider.name, model, ask).tokens()
+        return self._fits.measured(attempt.provider.name, target.model, ask, target.facts.tokens).tokens()

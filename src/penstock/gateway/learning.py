@@ -8,7 +8,7 @@ import functools
 from collections import OrderedDict
 from collections.abc import Callable
 
-from penstock.core.estimate import Size, measure
+from penstock.core.estimate import USUAL, Size, TokenCosts, measure
 from penstock.core.request import Ask
 from penstock.core.token_fit import TokenFit
 
@@ -50,9 +50,9 @@ class TokenFits:
         self._fits: OrderedDict[tuple[str, str], TokenFit] = OrderedDict()
         self._seen = 0
 
-    def measured(self, provider: str, model: str, ask: Ask) -> Estimate:
+    def measured(self, provider: str, model: str, ask: Ask, costs: TokenCosts = USUAL) -> Estimate:
         """Estimate a request that was read."""
-        fit, measured = self._of(provider, model), _Measured(ask)
+        fit, measured = self._of(provider, model), _Measured(ask, costs)
         return Estimate(lambda: fit.tokens(measured.size()), functools.partial(self._observe, fit, measured))
 
     def by_length(self, provider: str, model: str, length: int) -> Estimate:
@@ -81,12 +81,13 @@ class TokenFits:
 class _Measured:
     """A request until somebody asks for its size, then the size."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_costs", "_held")
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, costs: TokenCosts) -> None:
+        self._costs = costs
         self._held: Ask | Size = ask
 
     def size(self) -> Size:
         if isinstance(self._held, Ask):
-            self._held = measure(self._held)
+            self._held = measure(self._held, self._costs)
         return self._held

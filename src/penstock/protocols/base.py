@@ -14,6 +14,7 @@ from msgspec import Struct
 from penstock.core import envelope
 from penstock.core.answer import Answer
 from penstock.core.errors import ErrorInfo
+from penstock.core.estimate import USUAL, TokenCosts
 from penstock.core.events import Event, Sealed
 from penstock.core.request import Ask
 from penstock.protocols.keeping import Keeping
@@ -66,6 +67,7 @@ class ModelFacts(Struct, frozen=True):
         reasoning: whether it is told how much to think by an effort word or by a budget in tokens.
         mid_system: whether it takes system messages in the middle of a conversation.
         media_in_results: whether results of tools may hold images and documents, where not every model takes that.
+        tokens: how it counts its input.
     """
 
     max_output: int = 8192
@@ -73,6 +75,7 @@ class ModelFacts(Struct, frozen=True):
     reasoning: ReasoningStyle = "effort"
     mid_system: bool = False
     media_in_results: bool = False
+    tokens: TokenCosts = USUAL
 
 
 class ListedModel(Struct, frozen=True):

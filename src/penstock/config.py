@@ -27,7 +27,7 @@ from penstock.core.secret import Secret
 from penstock.protocols.registry import PROTOCOLS
 from penstock.store.dialect import read_url
 from penstock.upstreams.catalog import Catalog
-from penstock.upstreams.providers import build_catalog
+from penstock.upstreams.providers import build_catalog, known_rows
 from penstock.upstreams.settings import AliasSettings, ProviderSettings, convert, did_you_mean, quoted, read_provider
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -131,7 +131,8 @@ class Config(Struct, frozen=True):
             if settings.prices and settings.prices not in lists:
                 why = f'unknown price list "{settings.prices}"{did_you_mean(settings.prices, lists)}'
                 raise ConfigError(f"{self.source}: providers.{quoted(name)}.prices: {why}")
-        own = {provider.name: provider.prices for provider in catalog.providers.values()}
+        own = {name: row.prices or name for name, row in known_rows().items()}
+        own |= {provider.name: provider.prices for provider in catalog.providers.values()}
         return PriceBook(self.prices, own, price_list.look_up)
 
 

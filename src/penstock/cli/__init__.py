@@ -162,3 +162,46 @@ def record(
     from penstock.cli import recording  # noqa: PLC0415
 
     run_to_end(recording.record(to, out, host, port, provider))
+
+
+@app.command()
+def usage(
+    *,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="day, key, model or provider; several with commas.", show_default="day"),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="A day or a time, UTC.", show_default="29 days ago")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Likewise; a day counts whole.", show_default="now")] = None,
+    key: Annotated[str | None, typer.Option(help="Only this key: its id or name.", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model, as asked for.", show_default=False)] = None,
+    provider: Annotated[str | None, typer.Option(help="Only this provider.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show what requests came to: how many, how they ended, tokens and cost.
+
+    penstock usage --by key,model --from 2026-11-01
+    penstock usage --key team-a --csv > team-a.csv
+    """
+    from penstock.cli import reporting  # noqa: PLC0415
+
+    question = reporting.Question(by or ["day"], since, until, key, model, provider)
+    format_ = "json" if as_json else "csv" if as_csv else "table"
+    run_to_end(reporting.show(question, format_, config, os.environ))
+
+
+@app.command()
+def prices(
+    model: Annotated[
+        str | None, typer.Argument(help="As clients ask for it.", show_default="all that are listed")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show what the tokens of models cost, and where that is known from."""
+    from penstock.cli import pricing  # noqa: PLC0415
+
+    run_to_end(pricing.show(model, config, os.environ))

@@ -1,0 +1,78 @@
+"""`penstock prices`: what tokens cost, and where that is known from."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from penstock.accounts.prices import PICO_PER_DOLLAR_PER_MILLION, Price, PriceBook, Tier
+from penstock.config import Config, load
+from penstock.core.errors import ClientFault
+from penstock.upstreams.catalog import Catalog
+from penstock.upstreams.providers import known_rows
+
+WIDTH = 240
+"""Columns that a table may have: names of models are not cut, whatever the terminal."""
+
+_NOWHERE = "http://127.0.0.1:9"  # scripted models have a price whether they run or not
+_RATES = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output")
+
+
+async def show(model: str | None, path: Path | None, environ: Mapping[str, str]) -> None:
+    """Print the price of a model, or of all well-known models of the providers that are set up.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        ClientFault: there is no such model.
+    """
+    config = load(path, environ) if path else Config()
+    catalog = config.catalog(environ, _NOWHERE)
+    book = config.price_book(catalog)
+    models = [model] if model else [listing.name for listing in catalog.models()]
+    table = Table("model", *("input", "cache read", "write 5 min", "write 1 h", "output"), "source", box=None)
+    for column in table.columns[1:-1]:  # of amounts
+        column.justify = "right"
+    table.title, table.title_justify = "Dollars per million tokens", "left"
+    for name in models:
+        _add(table, name, _price(name, catalog, book))
+    Console(width=WIDTH).print(table)
+
+
+def _price(model: str, catalog: Catalog, book: PriceBook) -> Price | None:
+    return book.of(*_meant(model, catalog), time.time())
+
+
+def _meant(model: str, catalog: Catalog) -> tuple[str, str]:
+    """Return the provider and its own name of a model; also where the provider is known but not set up."""
+    try:
+        target = catalog.resolve(model).target
+        return target.provider, target.model
+    except ClientFault:
+        name, _, rest = model.partition("/")
+        if name not in catalog.disabled or not rest:
+            raise
+        return name, known_rows()[name].names.get(rest, rest)
+
+
+def _add(table: Table, model: str, price: Price | None) -> None:
+    if price is None:
+        table.add_row(escape(model), *("-" for _ in _RATES), "unknown")
+        return
+    table.add_row(escape(model), *_amounts(price), price.version)
+    for tier in price.tiers:
+        table.add_row(f"  input over {tier.above:,}", *_amounts(tier), "")
+
+
+def _amounts(rates: Price | Tier) -> list[str]:
+    return [_amount(getattr(rates, name)) for name in _RATES]
+
+
+def _amount(picos: int | None) -> str:
+    """Return dollars per million tokens, exact, with at least two digits behind the point."""
+    if picos is None:
+        return "-"
+    whole, rest = divmod(picos, PICO_PER_DOLLAR_PER_MILLION)
+    return f"{whole}.{f'{rest:06d}'.rstrip('0').ljust(2, '0')}"

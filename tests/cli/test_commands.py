@@ -170,6 +170,20 @@ def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
         complaint(penstock(tmp_path, "simulate", "--port", str(port)))
 
 
+def test_db_upgrade_says_from_which_revision_to_which(tmp_path: Path) -> None:
+    assert "upgraded from nothing to revision 0002" in penstock(tmp_path, "db", "upgrade").stdout
+    assert "up to date: revision 0002" in penstock(tmp_path, "db", "upgrade").stdout
+
+
+def test_a_database_that_cannot_be_reached_is_one_line_without_its_password(tmp_path: Path) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text('[store]\nurl = "postgresql://root:hunter2@127.0.0.1:1/penstock"\n')
+    for command in (("db", "upgrade"), ("serve",)):
+        said = complaint(penstock(tmp_path, *command, "--config", str(config)))
+        assert "the database penstock on 127.0.0.1: cannot be used" in said
+        assert "hunter2" not in said
+
+
 def test_a_mistake_in_the_configuration_is_one_line_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
     config = tmp_path / "penstock.toml"
     config.write_text('[providers.opnai]\napi_key = "x"\n')

@@ -205,3 +205,18 @@ def prices(
     from penstock.cli import pricing  # noqa: PLC0415
 
     run_to_end(pricing.show(model, config, os.environ))
+
+
+db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
+
+
+@db_app.command("upgrade")
+def upgrade(config: ConfigOption = None) -> None:
+    """Bring the database up to date, and say from which revision to which.
+
+    `penstock serve` does the same when it starts. Do it beforehand where starting must not take long.
+    """
+    from penstock.cli import databases  # noqa: PLC0415
+
+    run_to_end(databases.upgrade(config, os.environ))

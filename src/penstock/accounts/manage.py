@@ -53,13 +53,13 @@ class KeyInfo(Struct, frozen=True):
 
     Attributes:
         key: what it may do.
-        created: when it was made.
+        created: when it was made; None if it stands in the config.
         revoked: when it was revoked, if it was.
         replaced_until: how long the secret before the last rotation works; None if there is none.
     """
 
     key: Key
-    created: int
+    created: int | None
     revoked: int | None = None
     replaced_until: int | None = None
 

@@ -1,16 +1,14 @@
 """The command line. Each command is a short function here; what it does is in a module beside it."""
 
-import asyncio
 import os
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from penstock import __version__
-from penstock.core.errors import ConfigError, Fault
+from penstock.cli.keys import keys_app
+from penstock.cli.running import ConfigOption, run_to_end
 
 app = typer.Typer(
     name="penstock",
@@ -19,39 +17,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(keys_app, name="keys")
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="TOML file. Without one, providers come from the environment.", show_default=False
-    ),
-]
 HostOption = Annotated[str | None, typer.Option(help="Where to listen; wins over the file.", show_default="127.0.0.1")]
 PortOption = Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any free port.", show_default="8080")]
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error. Logs go to standard error.")]
-
-
-def run_to_end(main: Coroutine[Any, Any, None]) -> None:
-    """Run a command's coroutine on the fast loop; turn what a user can mend into one line and exit status 2."""
-    try:
-        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-            runner.run(main)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except (ConfigError, Fault) as error:
-        typer.echo(f"penstock: {error}", err=True)
-        raise typer.Exit(2) from None
-    except OSError as error:
-        typer.echo(f"penstock: {error.strerror or error}", err=True)
-        raise typer.Exit(2) from None
-
-
-def _fast_loop() -> Any:
-    if sys.platform == "win32":
-        return None
-    import uvloop  # noqa: PLC0415 - not on Windows
-
-    return uvloop.new_event_loop
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,180 @@
+"""What `penstock keys` does, on the database that the config names, and how it is printed."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from penstock.accounts.keys import STATIC, Key
+from penstock.accounts.manage import Issued, KeyInfo, KeyManager, described
+from penstock.accounts.opening import import_keys, open_pepper
+from penstock.accounts.terms import Terms, written_budget, written_moment
+from penstock.cli.serving import data_directory, database_location
+from penstock.config import Config, load
+from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
+from penstock.store.database import Database
+from penstock.store.errors import StoreUnavailableError
+from penstock.store.keyfile import KeyFile
+from penstock.store.keys import KeyStore
+
+
+async def create(
+    name: str, terms: Callable[[], Terms], path: Path | None, environ: Mapping[str, str], *, as_json: bool
+) -> None:
+    """Make a key, and print it."""
+    async with _managing(path, environ) as (keys, config):
+        if any(key.name == name for key in config.keys):
+            raise ConfigError(f'name: "{name}" is already the name of a key in the configuration')
+        _print_issued(await keys.create(name, terms()), as_json)
+
+
+async def list_(path: Path | None, environ: Mapping[str, str], *, revoked: bool, as_json: bool) -> None:
+    """Print all keys."""
+    async with _managing(path, environ) as (keys, config):
+        infos = [*_of_config(config), *(info for info in await keys.list() if revoked or info.revoked is None)]
+    if as_json:
+        _print_json([described(info) for info in infos])
+    else:
+        _print_table(infos)
+
+
+async def show(which: str, path: Path | None, environ: Mapping[str, str], *, as_json: bool) -> None:
+    """Print a key."""
+    async with _managing(path, environ) as (keys, config):
+        of_config = [info for info in _of_config(config) if which in (info.key.id, info.key.name)]
+        if which.startswith(STATIC) and not of_config:
+            raise ClientFault(ErrorInfo("not_found", f"There is no key {which[:100]!r} in the configuration."))
+        _print_info(of_config[0] if of_config else await keys.show(which), as_json)
+
+
+async def rotate(
+    which: str, grace: Callable[[], int], path: Path | None, environ: Mapping[str, str], *, as_json: bool
+) -> None:
+    """Give a key a new secret, and print it."""
+    async with _managing(path, environ) as (keys, _):
+        _print_issued(await keys.rotate(which, grace()), as_json)
+
+
+async def revoke(which: str, path: Path | None, environ: Mapping[str, str], *, as_json: bool) -> None:
+    """End a key for good."""
+    async with _managing(path, environ) as (keys, _):
+        info = await keys.revoke(which)
+    if as_json:
+        _print_json(described(info))
+    else:
+        _print(f"Key {escape(info.key.name)} ({info.key.id}) is revoked; running gateways refuse it within a second.")
+
+
+async def limit(
+    which: str, terms: Callable[[], Terms], path: Path | None, environ: Mapping[str, str], *, as_json: bool
+) -> None:
+    """Change what a key may do, and print it."""
+    async with _managing(path, environ) as (keys, _):
+        _print_info(await keys.limit(which, terms()), as_json)
+
+
+@contextlib.asynccontextmanager
+async def _managing(path: Path | None, environ: Mapping[str, str]) -> AsyncGenerator[tuple[KeyManager, Config]]:
+    """Open the keys that the config names."""
+    config = load(path, environ) if path else Config()
+    data = data_directory(environ)
+    database = await Database.open(database_location(config, data))
+    try:
+        store, file = KeyStore(database), KeyFile(data)
+        pepper = await open_pepper(config.store.pepper, file, store)
+        await import_keys(file, store, pepper)
+        yield KeyManager(store, pepper), config
+    except StoreUnavailableError as error:
+        raise ConfigError(f"the database cannot be used: {error}") from None
+    finally:
+        await database.close()
+
+
+def _of_config(config: Config) -> list[KeyInfo]:
+    return [KeyInfo(key.granted(), None) for key in config.keys]
+
+
+def _print_issued(issued: Issued, as_json: bool) -> None:
+    if as_json:
+        _print_json(described(issued.info) | {"secret": issued.secret.reveal()})
+        return
+    key, until = issued.info.key, issued.info.replaced_until
+    _print(f"Key {escape(key.name)} ({key.id}). It is shown once; only its hash is kept:\n")
+    _print(f"  [bold]{issued.secret.reveal()}[/bold]\n")
+    if until is not None:
+        _print(f"The one before it works until {_shown_moment(until)}.")
+
+
+def _print_info(info: KeyInfo, as_json: bool) -> None:
+    if as_json:
+        _print_json(described(info))
+        return
+    table = Table.grid(padding=(0, 3))
+    for name, value in _rows(info):
+        table.add_row(name, escape(value))
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+def _rows(info: KeyInfo) -> list[tuple[str, str]]:
+    key, limits = info.key, info.key.limits
+    rows = [
+        ("id", key.id),
+        ("name", key.name),
+        ("created", _shown_moment(info.created) or "stands in the configuration"),
+        ("revoked", _shown_moment(info.revoked)),
+        ("old secret until", _shown_moment(info.replaced_until)),
+        ("models", " ".join(key.models)),
+        ("requests per minute", _shown_limit(limits.requests_per_minute)),
+        ("tokens per minute", _shown_limit(limits.tokens_per_minute)),
+        ("streams", _shown_limit(limits.streams)),
+        ("budget", _shown_budget(key) or "unlimited"),
+        ("expires", _shown_moment(key.expires) or "never"),
+        ("networks", " ".join(key.networks) or "any"),
+        ("labels", " ".join(f"{name}={text}" for name, text in key.labels.items())),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _print_table(infos: list[KeyInfo]) -> None:
+    if not infos:
+        _print("There are no keys. Make one with `penstock keys create NAME`.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("Name", "Id", "Created", "Models", "Budget", "Expires", "Labels"):
+        table.add_column(column, overflow="fold")
+    for info in infos:
+        key = info.key
+        created = "in the config" if info.created is None else _shown_moment(info.created)[:10]
+        ends = "revoked" if info.revoked is not None else _shown_moment(key.expires)[:10]
+        labels = " ".join(f"{name}={text}" for name, text in key.labels.items())
+        cells = (key.name, key.id, created, " ".join(key.models), _shown_budget(key), ends, labels)
+        table.add_row(*(escape(cell) for cell in cells))
+    Console(highlight=False).print(table)
+
+
+def _shown_limit(number: int | None) -> str:
+    return "unlimited" if number is None else f"{number:,}"
+
+
+def _shown_budget(key: Key) -> str:
+    written = written_budget(key.budget)
+    if written is None:
+        return ""
+    amount = f"${written['usd']}" if "usd" in written else f"{written['tokens']:,} tokens"
+    return f"{amount} in total" if written["per"] == "total" else f"{amount} per {written['per']}"
+
+
+def _shown_moment(moment: int | None) -> str:
+    return (written_moment(moment) or "").replace("T", " ").replace("Z", " UTC")
+
+
+def _print(line: str) -> None:
+    Console(soft_wrap=True, highlight=False).print(line)
+
+
+def _print_json(content: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())

@@ -1,0 +1,41 @@
+"""What commands share: the option that names the config, and how a coroutine is run to its end."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from penstock.core.errors import ConfigError, Fault
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="TOML file. Without one, providers come from the environment.", show_default=False
+    ),
+]
+
+
+def run_to_end(main: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine on the fast loop; turn what a user can mend into one line and exit status 2."""
+    try:
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(main)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except (ConfigError, Fault) as error:
+        typer.echo(f"penstock: {error}", err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"penstock: {error.strerror or error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _fast_loop() -> Any:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    return uvloop.new_event_loop

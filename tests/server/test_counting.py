@@ -150,6 +150,29 @@ async def test_what_is_no_request_is_a_400(client: str) -> None:
             assert response.status == 400
 
 
+MALFORMED: dict[str, dict[str, Any]] = {
+    "openai-responses": {"model": "lab/m", "input": 7},
+    "anthropic": {"model": "lab/m", "messages": [{"role": "user", "content": 7}]},
+    "gemini": {"contents": [{"role": "user", "parts": 7}]},
+}
+
+
+@pytest.mark.parametrize("provider", COUNTS)
+@pytest.mark.parametrize("client", MALFORMED)
+async def test_what_no_provider_could_read_is_a_400_and_not_an_estimate(client: str, provider: str) -> None:
+    async with replaying() as upstream, serving(lab=upstream.provider(provider)) as gateway:
+        async with gateway.post(QUESTIONS[client][0], MALFORMED[client]) as response:
+            assert (response.status, HEADER in response.headers) == (400, False)
+
+
+async def test_what_cannot_be_translated_is_estimated_where_it_need_not_be() -> None:
+    path, body = QUESTIONS["anthropic"]
+    body = body | {"tools": [{"type": "code_execution_20260120", "name": "code_execution"}]}
+    async with replaying() as upstream, serving(lab=upstream.provider("anthropic")) as gateway:
+        async with gateway.post(path, body) as response:
+            assert (response.status, response.headers[HEADER]) == (200, "input_tokens")
+
+
 async def test_a_count_is_asked_for_with_post() -> None:
     async with replaying() as upstream, serving(lab=upstream.openai) as gateway:
         async with gateway.get("/v1/messages/count_tokens") as response:

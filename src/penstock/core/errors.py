@@ -68,6 +68,10 @@ class ClientFault(Fault):
     """The request cannot be served as it stands. Answered with a 4xx; never retried, never failed over."""
 
 
+class MalformedRequest(ClientFault):
+    """A value in the body is missing or of the wrong type: no provider could make anything of it."""
+
+
 class UpstreamFault(Fault):
     """A provider failed. May be retried elsewhere as long as nothing has reached the client."""
 

@@ -8,7 +8,7 @@ import asyncio
 
 import structlog
 
-from penstock.core.errors import ClientFault, UpstreamFault
+from penstock.core.errors import ClientFault, MalformedRequest, UpstreamFault
 from penstock.gateway.attempt import Attempt, prepare, refusal
 from penstock.gateway.call import Call, WholeAnswer
 from penstock.gateway.learning import TokenFits
@@ -96,6 +96,8 @@ class TokenCounter:
             return attempt.estimate.tokens()
         try:
             ask = call.read()
+        except MalformedRequest:
+            raise
         except ClientFault:
             return attempt.estimate.tokens()  # the provider may take what cannot be translated, such as its own tools
         return self._fits.measured(attempt.provider.name, target.model, ask, target.facts.tokens).tokens()

@@ -11,7 +11,7 @@ from typing import Any, Generic, NoReturn, TypeVar, cast
 
 import msgspec
 
-from penstock.core.errors import ClientFault, bad_request, upstream_error
+from penstock.core.errors import ClientFault, ErrorInfo, MalformedRequest, bad_request, upstream_error
 
 MAX_DEPTH = 128
 """Nesting of a request body. Tool schemas in the wild reach about 30; msgspec and json give up near 1000."""
@@ -85,14 +85,15 @@ class ClientDecoder(Generic[T]):
             raise bad_request(f"The body is not acceptable JSON: {error}.") from None
 
 
-def client_fault(error: msgspec.ValidationError, at: str = "") -> ClientFault:
+def client_fault(error: msgspec.ValidationError, at: str = "") -> MalformedRequest:
     """Return the 400 for a value of the wrong shape, with the path of that value as `param`."""
     match = _PATH.match(str(error))
     message, path = (match.group(1), match.group(2) or "") if match else (str(error), "")
     joined = path if not at or path.startswith("[") else f"{at}.{path}" if path else at
     param = f"{at}{path}" if at and path.startswith("[") else joined
     where = f"`{param}`: " if param else ""
-    return bad_request(f"{where}{message[:1].lower()}{message[1:]}.", param=param or None)
+    told = f"{where}{message[:1].lower()}{message[1:]}."
+    return MalformedRequest(ErrorInfo("invalid_request", told, param=param or None))
 
 
 class ProviderDecoder(Generic[T]):

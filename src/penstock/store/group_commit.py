@@ -112,6 +112,8 @@ class GroupCommit(Generic[Job, Result]):
                     self._connection = self._connect()
                 with self._connection.begin():
                     results = self._apply(self._connection, jobs)
+                    if len(results) != len(jobs):
+                        raise ValueError(f"{len(results)} results for {len(jobs)} jobs")
             except DBAPIError as error:
                 if tries == MAX_TRIES or getattr(error.orig, "sqlstate", None) not in _DEADLOCK:
                     raise

@@ -145,7 +145,8 @@ def said(turns: tuple[Turn, ...]) -> list[tuple[str, Any]]:
     for turn in turns:
         texts = "".join(part.text for part in turn.parts if isinstance(part, Text | Refusal))
         others = [_part(part, ids) for part in turn.parts if not isinstance(part, Text | Refusal | Reasoning)]
-        if texts and not (not found and texts in PLACEHOLDERS):
+        begins = all(speaker == "system" for speaker, _ in found)
+        if texts and not (begins and texts in PLACEHOLDERS):
             found.append((turn.role, texts))
         found += sorted(others, key=lambda part: part[0])
     return found

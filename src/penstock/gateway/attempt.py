@@ -164,7 +164,9 @@ async def refusal(attempt: Attempt, response: UpstreamResponse) -> UpstreamFault
 
 def told(info: ErrorInfo, provider: Provider) -> ErrorInfo:
     """Return a provider's error as a client may see it: redacted, and without blame for what is not its fault."""
-    message = redact(info.message)
+    secrets = (provider.credential, *provider.headers.values())
+    known = [secret.reveal() for secret in secrets if secret is not None]
+    message = redact(info.message, known)
     if info.kind in _OPERATORS_FAULT:
         return ErrorInfo(
             "upstream_error",
@@ -172,7 +174,8 @@ def told(info: ErrorInfo, provider: Provider) -> ErrorInfo:
             code="upstream_credential",
             should_retry=False,
         )
-    return msgspec.structs.replace(info, message=message, param=info.param and redact(info.param))
+    param, code = info.param and redact(info.param, known), info.code and redact(info.code, known)
+    return msgspec.structs.replace(info, message=message, param=param, code=code)
 
 
 def quirk_told_by(info: ErrorInfo) -> str | None:

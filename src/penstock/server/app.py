@@ -43,13 +43,19 @@ DEMO_PACE = Settings(ttft=0.15, gap=0.02)
 
 
 class Service:
-    """A running gateway. `address` is what clients are given; `catalog` is what it serves."""
+    """A running gateway. `address` is what clients are given, `catalog` what it serves, `metrics` what it has seen."""
 
     def __init__(
-        self, address: str, catalog: Catalog, endpoints: Endpoints, closing: contextlib.AsyncExitStack
+        self,
+        address: str,
+        catalog: Catalog,
+        metrics: Metrics,
+        endpoints: Endpoints,
+        closing: contextlib.AsyncExitStack,
     ) -> None:
         self.address = address
         self.catalog = catalog
+        self.metrics = metrics
         self._endpoints = endpoints
         self._closing = closing
 
@@ -90,7 +96,7 @@ async def start(
         listener = await listen(endpoints.handle, config.server.host, config.server.port)
         started.push_async_callback(_stop, listener, gateway)
         host, port = listener.addresses[0]
-        return Service(f"http://{_written(host)}:{port}", catalog, endpoints, started.pop_all())
+        return Service(f"http://{_written(host)}:{port}", catalog, metrics, endpoints, started.pop_all())
 
 
 def _kept(settings: ResponsesSettings, location: Path | str | None, closing: contextlib.AsyncExitStack) -> Kept:

@@ -62,21 +62,33 @@ def mask_keys(body: bytes, known: Iterable[str] = ()) -> bytes:
         known: keys to look for by their own text, in all spellings that JSON and URLs have for them, besides what
             looks like a key of a provider or of this gateway.
     """
+    for spelling in _spellings(known):
+        body = body.replace(spelling.encode(), b"[key]".ljust(len(spelling), b"*"))
+    return _KEYS.sub(lambda match: b"[key]".ljust(len(match.group()), b"*"), body)
+
+
+def _spellings(known: Iterable[str]) -> list[str]:
+    """Return keys in all spellings that JSON and URLs have for them, the longest first."""
     spellings = {
-        spelling.encode()
+        spelling
         for key in known
         if len(key) >= MIN_SECRET
         for spelling in (key, json.dumps(key)[1:-1], key.replace("/", "\\/"), quote(key, safe=""))
     }
-    for spelling in sorted(spellings, key=len, reverse=True):
-        body = body.replace(spelling, b"[key]".ljust(len(spelling), b"*"))
-    return _KEYS.sub(lambda match: b"[key]".ljust(len(match.group()), b"*"), body)
+    return sorted(spellings, key=len, reverse=True)
 
 
-def redact(text: str) -> str:
-    """Return a provider's message without credentials, addresses and paths, on one line, shortened."""
+def redact(text: str, known: Iterable[str] = ()) -> str:
+    """Return a provider's message without credentials, addresses and paths, on one line, shortened.
+
+    Args:
+        text: the message.
+        known: keys to look for by their own text, besides what looks like one.
+    """
     if _HTML.search(text):
         return NO_TEXT
+    for spelling in _spellings(known):
+        text = text.replace(spelling, "[key]")
     text = _SPACE.sub(" ", text[: MAX_LENGTH * 4]).strip()
     for pattern, replacement in _REPLACEMENTS:
         text = pattern.sub(replacement, text)

@@ -7,8 +7,9 @@ import pytest
 from penstock.accounts.budgets import resets_at
 from penstock.accounts.keys import Budget, Key, Limits
 from penstock.accounts.usage import dollars, own_usage, period, record
-from penstock.core.errors import ClientFault
+from penstock.core.errors import ClientFault, Fault
 from penstock.core.usage import Usage
+from penstock.store.errors import StoreUnavailableError
 from penstock.store.usage import Filter, Group, Spending, Totals
 
 NOW = 1795348800 + 60.5  # 2026-11-22T12:01:00.5Z
@@ -94,6 +95,21 @@ async def test_a_key_is_told_of_itself_alone():
     assert {which.model for which in store.asked} == {"fast"}
     assert (told["key"], told["data"]) == ({"id": "k1", "name": "team-a", "expires": None}, [record(TOTAL)])
     assert (told["from"], told["to"]) == ("2026-10-24T00:00:00Z", "2026-11-22T12:01:00Z")
+
+
+class BrokenStore(FixedStore):
+    """Cannot reach its database."""
+
+    async def totals(self, by: Sequence[Group], which: Filter) -> list[Totals]:
+        raise StoreUnavailableError("connection refused: db-7.internal")
+
+
+@pytest.mark.anyio
+async def test_where_the_database_is_not_there_a_client_may_try_again_and_learns_nothing_of_it():
+    with pytest.raises(Fault) as caught:
+        await own_usage(BrokenStore(), KEY, {}, NOW)
+    assert (caught.value.info.kind, caught.value.info.retry_after) == ("overloaded", 1.0)
+    assert "db-7" not in caught.value.info.message
 
 
 @pytest.mark.anyio

@@ -11,8 +11,9 @@ import msgspec
 
 from penstock.accounts.budgets import period_of, resets_at
 from penstock.accounts.keys import Budget, Key
-from penstock.core.errors import bad_request
+from penstock.core.errors import ErrorInfo, Fault, bad_request
 from penstock.core.usage import UNKNOWN
+from penstock.store.errors import StoreUnavailableError
 from penstock.store.usage import Filter, Group, Totals, UsageStore
 
 DEFAULT_DAYS = 30
@@ -86,15 +87,23 @@ async def own_usage(store: UsageStore, key: Key, query: Mapping[str, str], now: 
 
     Raises:
         ClientFault: the query asks for a period that is none.
+        Fault: the database is not there.
     """
     since, until = period(query.get("from"), query.get("to"), now)
-    which = Filter(since=since, until=until, key=key.id, model=query.get("model"))
+    try:
+        return await _told(store, key, Filter(since=since, until=until, key=key.id, model=query.get("model")), now)
+    except StoreUnavailableError:
+        message = "The gateway cannot read its database at the moment. Try again soon."
+        raise Fault(ErrorInfo("overloaded", message, code="usage_unavailable", retry_after=1.0)) from None
+
+
+async def _told(store: UsageStore, key: Key, which: Filter, now: float) -> dict[str, Any]:
     whole = await store.totals((), which)
     return {
         "object": "usage",
         "key": {"id": key.id, "name": key.name, "expires": key.expires},
-        "from": _written(datetime.fromtimestamp(since / 1000, UTC)),
-        "to": _written(datetime.fromtimestamp(now if until is None else until / 1000, UTC)),
+        "from": _written(datetime.fromtimestamp((which.since or 0) / 1000, UTC)),
+        "to": _written(datetime.fromtimestamp(now if which.until is None else which.until / 1000, UTC)),
         "total": record(whole[0] if whole else NONE),
         "data": [record(total) for total in await store.totals(("day", "model"), which)],
         "budget": await _budget(store, key.id, key.budget, int(now * 1000)) if key.budget else None,

@@ -21,6 +21,7 @@ from penstock.config import Config, load
 from penstock.core.errors import ConfigError
 from penstock.core.outcome import End
 from penstock.store.database import Database
+from penstock.store.errors import StoreUnavailableError
 from penstock.store.usage import Filter, Group, Totals, UsageStore
 from penstock.upstreams.settings import did_you_mean
 
@@ -62,6 +63,8 @@ async def show(question: Question, format_: Format, path: Path | None, environ: 
         store = UsageStore(database)
         whole = await store.totals((), which)
         report = Report(by, await store.totals(by, which), whole[0] if whole else NONE)
+    except StoreUnavailableError as error:
+        raise ConfigError(f"the database cannot be read: {error}") from None
     finally:
         await database.close()
     match format_:

@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from penstock.accounts.directory import KeyDirectory
+from penstock.accounts.keys import Key
 from penstock.accounts.opening import import_keys, make_first_key, open_pepper
+from penstock.accounts.usage import own_usage
 from penstock.config import Config, ResponsesSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.gateway.kept import Kept
 from penstock.gateway.streams import Gateway
 from penstock.server.door import Door
-from penstock.server.endpoints import Endpoints
+from penstock.server.endpoints import Endpoints, TellUsage
 from penstock.server.listener import Listener, listen
 from penstock.server.metrics import Metrics
 from penstock.server.tracing import open_tracing
@@ -26,6 +29,7 @@ from penstock.store.errors import StoreUnavailableError
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
 from penstock.store.responses import ResponseStore
+from penstock.store.usage import UsageStore
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport
 
@@ -91,31 +95,52 @@ async def start(
         gateway = Gateway(catalog, Transport(), config.server.heartbeat, (metrics.observe, tracing.observe))
         started.push_async_callback(gateway.close)
         door = Door(keys, config.server.trusted_proxies)
-        kept = _kept(config.responses, database, started)
-        endpoints = Endpoints(gateway, catalog, door, kept, metrics=metrics, tracing=tracing)
+        open_database = _opening(database, started)
+        kept, usage = _kept(config.responses, open_database), _usage(open_database)
+        endpoints = Endpoints(gateway, catalog, door, kept, usage=usage, metrics=metrics, tracing=tracing)
         listener = await listen(endpoints.handle, config.server.host, config.server.port)
         started.push_async_callback(_stop, listener, gateway)
         host, port = listener.addresses[0]
         return Service(f"http://{_written(host)}:{port}", catalog, metrics, endpoints, started.pop_all())
 
 
-def _kept(settings: ResponsesSettings, location: Path | str | None, closing: contextlib.AsyncExitStack) -> Kept:
-    """Return what keeps responses. The database is opened by the first that needs it, and closed with the service."""
-    if not settings.keep:
-        return Kept(None)
+def _opening(location: Path | str | None, closing: contextlib.AsyncExitStack) -> Callable[[], Awaitable[Database]]:
+    """Return what gives the database. The first who needs it opens it; it is closed with the service."""
+    lock = asyncio.Lock()
+    opened: list[Database] = []
 
-    async def open_store() -> ResponseStore:
-        database = await Database.open(location)
-        opened.append(database)
-        return ResponseStore(database, settings.days * DAY, settings.megabytes * 2**20)
+    async def open_database() -> Database:
+        async with lock:
+            if not opened:
+                opened.append(await Database.open(location))
+            return opened[0]
 
     async def close() -> None:
         for database in opened:
             await database.close()
 
-    opened: list[Database] = []
     closing.push_async_callback(close)
+    return open_database
+
+
+def _kept(settings: ResponsesSettings, open_database: Callable[[], Awaitable[Database]]) -> Kept:
+    """Return what keeps responses."""
+    if not settings.keep:
+        return Kept(None)
+
+    async def open_store() -> ResponseStore:
+        return ResponseStore(await open_database(), settings.days * DAY, settings.megabytes * 2**20)
+
     return Kept(open_store)
+
+
+def _usage(open_database: Callable[[], Awaitable[Database]]) -> TellUsage:
+    """Return what tells keys what they used."""
+
+    async def tell(key: Key, query: Mapping[str, str]) -> dict[str, Any]:
+        return await own_usage(UsageStore(await open_database()), key, query, time.time())
+
+    return tell
 
 
 async def _stop(listener: Listener, gateway: Gateway) -> None:

@@ -6,7 +6,7 @@ behind it becomes an answer in the shape of the protocol that the caller speaks.
 
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -34,6 +34,9 @@ from penstock.upstreams.catalog import Catalog
 ID_PREFIX = "req_"
 """Of request ids. What follows it is also in the ids of the answer, so that one leads to the other."""
 
+TellUsage = Callable[[Key, Mapping[str, str]], Awaitable[dict[str, Any]]]
+"""Returns what a key used; a query says of which time and model."""
+
 _STREAMING_VERBS = {"generateContent": False, "streamGenerateContent": True}
 
 _log = structlog.get_logger("penstock.server")
@@ -43,12 +46,21 @@ class Endpoints:
     """The HTTP side of the gateway. `ready` says whether new work is welcome."""
 
     def __init__(
-        self, gateway: Gateway, catalog: Catalog, door: Door, kept: Kept, *, metrics: Metrics, tracing: Tracing
+        self,
+        gateway: Gateway,
+        catalog: Catalog,
+        door: Door,
+        kept: Kept,
+        *,
+        usage: TellUsage,
+        metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
         self._gateway = gateway
         self._catalog = catalog
         self._door = door
         self._kept = kept
+        self._usage = usage
         self._metrics = metrics
         self._tracing = tracing
         self.ready = True
@@ -95,8 +107,8 @@ class Endpoints:
                 operation = "embeddings" if PASSED[found.verb].offer == "embeddings" else "generate_content"
                 with self._tracing.request(request_id, operation, request.headers) as trace:
                     return await self._pass(request, found, request_id, key, trace)
-            case "kept":
-                return Response(await self._answer_kept(request, found, key), headers=_identity(request_id))
+            case "usage" | "kept":
+                return Response(await self._told(request, found, key), headers=_identity(request_id))
             case _:
                 with self._tracing.request(request_id, "chat", request.headers) as trace:
                     return await self._serve(request, found, request_id, key, trace)
@@ -111,6 +123,12 @@ class Endpoints:
         check_model(key, listing.name)
         model = ListedModel(listing.name, listing.provider.name)
         return _json(_spoken(request, found).write_model(model))
+
+    async def _told(self, request: Request, found: Match, key: Key) -> bytes:
+        """Return what nobody but the owner of a key is told."""
+        if found.operation == "usage":
+            return msgspec.json.encode(await self._usage(key, request.query))
+        return await self._answer_kept(request, found, key)
 
     async def _answer_kept(self, request: Request, found: Match, key: Key) -> bytes:
         now, keeping = int(time.time()), PROTOCOLS[found.protocol].keeping

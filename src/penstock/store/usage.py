@@ -3,15 +3,19 @@
 Times are Unix times in milliseconds, costs nano-dollars. Days are those of UTC.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from msgspec import Struct
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock.core.usage import Usage
 from penstock.store.database import Database
+from penstock.store.errors import StoreUnavailableError
 from penstock.store.schema import BUDGETS, REQUESTS
 
 Group = Literal["day", "key", "model", "provider"]
@@ -95,16 +99,24 @@ class Spending(Struct, frozen=True):
 
 
 class UsageStore:
-    """Questions about the past. None of them writes."""
+    """Questions about the past; none writes. All raise StoreUnavailableError where the database is not there."""
 
     def __init__(self, database: Database) -> None:
         self._engine = database.engine
+
+    @contextlib.asynccontextmanager
+    async def _reading(self) -> AsyncGenerator[AsyncConnection]:
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreUnavailableError(" ".join(str(error).split())) from error
 
     async def totals(self, by: Sequence[Group], which: Filter) -> list[Totals]:
         """Return sums in groups: by day if they are grouped so, then the dearest first. Without `by` it is one."""
         columns = [_COLUMNS[name] for name in by]
         query = sa.select(*columns, REQUESTS.c.end, *_sums()).where(_matches(which))
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             rows = (await connection.execute(query.group_by(*columns, REQUESTS.c.end))).mappings().all()
         groups: dict[tuple[Any, ...], list[sa.RowMapping]] = {}
         for row in rows:
@@ -118,7 +130,7 @@ class UsageStore:
         if before is not None:
             query = query.where(place < sa.tuple_(sa.literal(before.created_ms), sa.literal(before.id)))
         query = query.order_by(REQUESTS.c.created_ms.desc(), REQUESTS.c.id.desc()).limit(limit + 1)
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             rows = [dict(row) for row in (await connection.execute(query)).mappings()]
         shown = rows[:limit]
         more = len(rows) > limit
@@ -129,7 +141,7 @@ class UsageStore:
         query = sa.select(BUDGETS.c.spent, BUDGETS.c.held).where(
             BUDGETS.c.key == key, BUDGETS.c.unit == unit, BUDGETS.c.period == period
         )
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return Spending(row.spent, row.held) if row else Spending()
 

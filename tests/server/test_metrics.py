@@ -10,10 +10,12 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from penstock.config import TelemetrySettings
 from penstock.core.outcome import GAP_BOUNDS, Gaps
 from penstock.core.usage import Usage
 from penstock.gateway.observer import Ended
 from penstock.server.metrics import MAX_MODELS, Metrics
+from tests.test_docs import ROOT, cells
 
 GAPS = Gaps((0, 0, 0, 0, 4, 1, *[0] * (len(GAP_BOUNDS) - 5)), 0.1, 0.03)
 ENDED = Ended(
@@ -191,3 +193,17 @@ def test_each_worker_tells_the_numbers_of_all(tmp_path: Path) -> None:
     assert 'penstock_requests_total{end="completed",model="m",provider="lab",reason="stop"} 3.0' in said
     assert 'penstock_token_gap_seconds_count{model="m",provider="lab"} 15.0' in said
     assert 'penstock_upstream_consecutive_failures{provider="lab"} 0.0' in said
+
+
+def test_the_documentation_has_every_metric() -> None:
+    registry: Any = Metrics()._registry
+    declared = {}
+    for metric in registry._collector_to_names:
+        (described,) = metric.describe()
+        suffix = "_total" if described.type == "counter" else ""
+        declared[described.name + suffix] = [described.type, ", ".join(metric._labelnames), described.documentation]
+    assert cells(ROOT / "docs/observability.md", "metric") == declared
+
+
+def test_the_documentation_has_every_key_of_telemetry() -> None:
+    assert set(cells(ROOT / "docs/observability.md", "telemetry key")) == set(TelemetrySettings.__struct_fields__)

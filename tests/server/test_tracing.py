@@ -12,11 +12,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from penstock.core.errors import ClientFault, ErrorInfo
+from penstock.config import parse
+from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
 from penstock.core.usage import Usage
+from penstock.server import app
 from penstock.server.opentelemetry import OpenTelemetry
 from penstock.server.tracing import open_tracing
+from tests.server.canned import WHOLE
+from tests.server.reading import read
 from tests.server.test_metrics import ENDED, FAILED
+from tests.serving import CALLS, replaying, serving, whole
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -172,3 +177,38 @@ def test_without_the_switch_nothing_is_traced() -> None:
 def test_without_the_switch_nothing_of_it_is_imported() -> None:
     code = "import sys, penstock.server.app; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.anyio
+async def test_a_provider_is_sent_the_trace_of_its_request(
+    collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "open_tracing", lambda otlp: collected.telemetry)
+    async with replaying(whole(WHOLE["anthropic"])) as upstream, serving(lab=upstream.anthropic) as gateway:
+        path, body = CALLS["openai-chat"]
+        got = await read(gateway.post(path, {**body, "stream": False}, traceparent=PARENT, tracestate="vendor=secret"))
+    _, headers, _ = upstream.requests[0]
+    assert got.status == 200
+    assert headers["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert int(headers["traceparent"].split("-")[2], 16) == collected.span.context.span_id
+    assert "tracestate" not in headers
+    assert collected.span.attributes["penstock.request.id"] == got.headers["x-request-id"]
+
+
+@pytest.mark.anyio
+async def test_without_the_switch_a_provider_is_sent_no_trace() -> None:
+    async with replaying(whole(WHOLE["openai-chat"])) as upstream, serving(lab=upstream.openai) as gateway:
+        path, body = CALLS["openai-chat"]
+        await read(gateway.post(path, {**body, "stream": False}, traceparent=PARENT))
+    assert "traceparent" not in upstream.requests[0][1]
+
+
+def test_the_switch_is_in_the_configuration() -> None:
+    assert parse("[telemetry]\notlp = true\n", {}).telemetry.otlp
+    assert not parse("", {}).telemetry.otlp
+
+
+@pytest.mark.parametrize("text", ["[telemetry]\notpl = true\n", '[telemetry]\notlp = "yes"\n'])
+def test_a_mistake_in_it_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match="telemetry"):
+        parse(text, {})

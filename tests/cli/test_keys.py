@@ -1,0 +1,71 @@
+"""`penstock keys`, as a user meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from penstock.cli import app
+
+
+def run(*arguments: str, status: int = 0) -> str:
+    result = CliRunner().invoke(app, ["keys", *arguments])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PENSTOCK_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path / "data"
+
+
+def test_a_key_is_made_shown_once_limited_rotated_and_revoked() -> None:
+    made = json.loads(
+        run("create", "ci", "--model", "demo/*", "--budget", "10.5/month", "--label", "team=search", "--json")
+    )
+    assert made["secret"].startswith(f"pen_{made['id']}")
+    assert made["budget"] == {"usd": "10.50", "per": "month"}
+    assert made["secret"] not in run("show", "ci") + run("list") + run("list", "--json")
+    changed = json.loads(run("limit", "ci", "--streams", "5", "--budget", "none", "--expires", "30d", "--json"))
+    assert (changed["streams"], changed["budget"], changed["models"]) == (5, None, ["demo/*"])
+    assert changed["expires"] is not None
+    rotated = run("rotate", "ci", "--grace", "7d")
+    assert f"pen_{made['id']}" in rotated
+    assert "The one before it works until" in rotated
+    assert f"Key ci ({made['id']}) is revoked" in run("revoke", "ci")
+    assert run("list").startswith("There are no keys.")
+    assert "revoked" in run("list", "--revoked")
+
+
+def test_keys_of_the_config_are_listed_but_not_managed(tmp_path: Path) -> None:
+    config = tmp_path / "penstock.toml"
+    config.write_text('[[keys]]\nname = "team-a"\nkey = "not-to-be-shown"\nmodels = ["demo/*"]\n')
+    listed = run("list", "--config", str(config))
+    assert "config:team-a" in listed
+    assert "not-to-be-shown" not in listed + run("show", "team-a", "--config", str(config))
+    assert "change it there" in run("revoke", "config:team-a", "--config", str(config), status=2)
+    assert "already the name" in run("create", "team-a", "--config", str(config), status=2)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--budget", "5/week"),
+        ("--budget", "$5tokens/day"),
+        ("--streams", "many"),
+        ("--label", "x"),
+        ("--expires", "soon"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_told_in_one_line(option: str, value: str) -> None:
+    told = run("create", "ci", option, value, status=2)
+    assert told.startswith("penstock: ")
+    assert option.strip("-") in told
+    assert told.count("\n") == 1
+
+
+def test_help_has_examples() -> None:
+    assert "penstock keys create team-search --budget 200/month" in run("create", "--help")

@@ -1,8 +1,6 @@
 """Keys in the database, and the numbers that tell of their changes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -21,13 +19,6 @@ pytestmark = pytest.mark.anyio
 
 NOW = 1_800_000_000
 PEPPER = 2**62 - 1
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "penstock.db")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def _stop_event() -> asyncio.Event:
 def _announce(console: Console, service: Service, config: Config, first: Secret | None) -> None:
     """Say where the gateway is, what it serves, and what to paste to see it work; no line is broken."""
     address = escape(service.address)
-    names = ", ".join(key.name for key in config.keys) or "the one shown at the first start"
+    names = ", ".join(key.name for key in config.keys) or "those of `penstock keys list`"
     shown = first.reveal() if first else "$PENSTOCK_KEY"
     key = (
         [f"  [bold]Your key        {shown}[/bold]", "                  [dim]shown once; only its hash is kept[/dim]"]

@@ -85,6 +85,12 @@ Pricing = Callable[[float], Price | None]
 """What a model costs at a Unix time in seconds; None: nobody knows."""
 
 
+def per_million(picos: int) -> str:
+    """Return pico-dollars per token as dollars per million tokens, exact, with two decimals or as many as it takes."""
+    whole, rest = divmod(picos, PICO_PER_DOLLAR_PER_MILLION)
+    return f"{whole}.{f'{rest:06d}'.rstrip('0').ljust(2, '0')}"
+
+
 def _known(rate: int | None, uncached: int) -> int:
     return uncached if rate is None else rate
 

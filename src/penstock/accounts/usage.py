@@ -3,15 +3,18 @@
 One record for both and for all formats, so that the numbers cannot differ. docs/usage.md describes it.
 """
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from penstock.accounts.budgets import period_of, resets_at
 from penstock.accounts.keys import Budget, Key
 from penstock.core.errors import ErrorInfo, Fault, bad_request
+from penstock.core.outcome import End
 from penstock.core.usage import UNKNOWN
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.usage import Filter, Group, Totals, UsageStore
@@ -52,6 +55,24 @@ def record(total: Totals) -> dict[str, Any]:
         "unpriced_requests": total.unpriced,
         "estimated_requests": total.estimated,
     }
+
+
+def group_names(by: Sequence[Group]) -> Sequence[str]:
+    """Return what `record` calls that which groups have in common."""
+    return [column for name in by for column in ((name, "key_name") if name == "key" else (name,))]
+
+
+def csv_table(by: Sequence[Group], groups: Sequence[Totals]) -> str:
+    """Return sums as CSV with a head; each way to end has a column."""
+    names = (*group_names(by), *(name for name in record(NONE) if name != "ends"))
+    ends = get_args(End)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, *ends])
+    for total in groups:
+        row = record(total)
+        writer.writerow([*(row[name] for name in names), *(total.ends.get(end, 0) for end in ends)])
+    return text.getvalue()
 
 
 def period(since: str | None, until: str | None, now: float) -> tuple[int, int | None]:

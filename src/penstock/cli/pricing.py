@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.accounts.prices import PICO_PER_DOLLAR_PER_MILLION, Price, PriceBook, Tier
+from penstock.accounts.prices import Price, PriceBook, Tier, per_million
 from penstock.config import Config, load
 from penstock.core.errors import ClientFault
 from penstock.upstreams.catalog import Catalog
@@ -67,12 +67,5 @@ def _add(table: Table, model: str, price: Price | None) -> None:
 
 
 def _amounts(rates: Price | Tier) -> list[str]:
-    return [_amount(getattr(rates, name)) for name in _RATES]
-
-
-def _amount(picos: int | None) -> str:
-    """Return dollars per million tokens, exact, with at least two digits behind the point."""
-    if picos is None:
-        return "-"
-    whole, rest = divmod(picos, PICO_PER_DOLLAR_PER_MILLION)
-    return f"{whole}.{f'{rest:06d}'.rstrip('0').ljust(2, '0')}"
+    amounts: list[int | None] = [getattr(rates, name) for name in _RATES]
+    return ["-" if amount is None else per_million(amount) for amount in amounts]

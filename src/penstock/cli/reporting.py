@@ -1,12 +1,10 @@
 """`penstock usage`: what requests came to, as a table for people, JSON or CSV for programs."""
 
-import csv
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import Struct
@@ -14,12 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.accounts.usage import GROUPS, NONE, period, record
+from penstock.accounts.usage import GROUPS, NONE, csv_table, group_names, period, record
 from penstock.cli.pricing import WIDTH
 from penstock.cli.serving import data_directory, database_location
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
-from penstock.core.outcome import End
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.usage import Filter, Group, Totals, UsageStore
@@ -71,7 +68,7 @@ async def show(question: Question, format_: Format, path: Path | None, environ: 
         case "json":
             _print_json(report)
         case "csv":
-            _print_csv(report)
+            print(csv_table(report.by, report.groups), end="")
         case "table":
             _print_table(report, since)
 
@@ -90,21 +87,6 @@ def _print_json(report: Report) -> None:
     print(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
 
 
-def _print_csv(report: Report) -> None:
-    names = list(_group_names(report.by))
-    sums = [name for name in record(NONE) if name != "ends"]
-    ends = list(get_args(End))
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([*names, *sums, *ends])
-    for total in report.groups:
-        row = record(total)
-        writer.writerow([*(row[name] for name in (*names, *sums)), *(total.ends.get(end, 0) for end in ends)])
-
-
-def _group_names(by: Sequence[Group]) -> Sequence[str]:
-    return [column for name in by for column in ((name, "key_name") if name == "key" else (name,))]
-
-
 def _print_table(report: Report, since: int) -> None:
     first = datetime.fromtimestamp(since / 1000, UTC)
     console = Console(width=WIDTH)
@@ -112,7 +94,7 @@ def _print_table(report: Report, since: int) -> None:
     if not report.groups:
         console.print("No requests.")
         return
-    names = _group_names(report.by)
+    names = group_names(report.by)
     table = Table(*names, box=None, pad_edge=False)
     for name in ("requests", "not completed", "input", "of it cached", "output", "cost"):
         table.add_column(name, justify="right")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -54,6 +55,8 @@ NANO = 1e-9
 """Dollars in a nano-dollar."""
 
 _MODEL = ("provider", "model")
+_FAILING = "penstock_upstream_consecutive_failures"
+_LAST_ERROR = "penstock_upstream_last_error_timestamp_seconds"
 
 # Errors that tell of the provider, not of what it was asked.
 _UPSTREAM: frozenset[ErrorKind] = frozenset(
@@ -83,6 +86,14 @@ class _OfModel(Struct, frozen=True):
     reasoning: Counter
     cost: Counter
     ends: dict[tuple[str, str], Counter] = {}
+
+
+class UpstreamHealth(Struct, frozen=True):
+    """How calls of a provider went. `last_error_at` is Unix time in seconds."""
+
+    consecutive_failures: int = 0
+    last_error: str | None = None
+    last_error_at: float | None = None
 
 
 class Metrics:
@@ -139,14 +150,14 @@ class Metrics:
         self._streams = self._made(Gauge, "penstock_streams", "Streams under way.", (), multiprocess_mode="livesum")
         self._failing = self._made(
             Gauge,
-            "penstock_upstream_consecutive_failures",
+            _FAILING,
             "Failures of a provider since it last completed an answer, as the worker that saw most of them counts.",
             ("provider",),
             multiprocess_mode="livemax",
         )
         self._last_error = self._made(
             Gauge,
-            "penstock_upstream_last_error_timestamp_seconds",
+            _LAST_ERROR,
             "When a provider last failed in this way, Unix time.",
             ("provider", "kind"),
             multiprocess_mode="max",
@@ -191,11 +202,27 @@ class Metrics:
 
     def exposition(self) -> tuple[bytes, str]:
         """Return all metrics, of all workers, as Prometheus reads them, and the content type of that."""
-        registry = self._registry
-        if DIRECTORY in os.environ:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+        return generate_latest(self._of_all_workers()), CONTENT_TYPE_LATEST
+
+    def upstream_health(self) -> dict[str, UpstreamHealth]:
+        """Return how calls of providers went, as all workers tell; of those that completed or failed once."""
+        found: dict[str, UpstreamHealth] = {}
+        for metric in self._of_all_workers().collect():
+            for sample in metric.samples:
+                name = sample.labels.get("provider", "")
+                known = found.get(name, UpstreamHealth())
+                if sample.name == _FAILING:
+                    found[name] = replace(known, consecutive_failures=int(sample.value))
+                elif sample.name == _LAST_ERROR and sample.value > (known.last_error_at or 0):
+                    found[name] = replace(known, last_error=sample.labels["kind"], last_error_at=sample.value)
+        return found
+
+    def _of_all_workers(self) -> CollectorRegistry:
+        if DIRECTORY not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+        return registry
 
     def _of_model(self, ended: Ended) -> _OfModel:
         name = ended.provider, ended.upstream_model

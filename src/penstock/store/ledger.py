@@ -16,11 +16,8 @@ from msgspec import Struct
 
 from penstock.store.database import Database
 from penstock.store.group_commit import GroupCommit
-from penstock.store.ledger_sql import Statements
+from penstock.store.ledger_sql import Row, Statement, Statements
 from penstock.store.schema import ATTEMPTS
-
-Row = dict[str, Any]
-"""Parameters of a statement of `ledger_sql`."""
 
 Limit = Literal["streams", "requests", "tokens", "budget"]
 
@@ -173,7 +170,7 @@ class _Batch:
     """Jobs of one transaction."""
 
     def __init__(self, connection: sa.Connection, statements: Statements) -> None:
-        self._execute = connection.exec_driver_sql
+        self._connection = connection
         self._sql = statements
         self._opened: list[Row] = []
         self._noted: list[Row] = []
@@ -208,7 +205,7 @@ class _Batch:
             (self._sql.record, self._requests),
         ):
             if rows:
-                self._execute(statement, rows)
+                self._connection.exec_driver_sql(statement.text, [statement.arrange(row) for row in rows])
 
     def _open(self, job: Opening) -> Refusal | None:
         if job.claims is not None and (refusal := self._claim(job.claims)) is not None:
@@ -218,11 +215,11 @@ class _Batch:
 
     def _claim(self, claims: Claims) -> Refusal | None:
         """Take all that is claimed, or nothing."""
-        self._execute("SAVEPOINT claims")
+        self._connection.exec_driver_sql("SAVEPOINT claims")
         refusal = next((refused for refused in self._refusals(claims) if refused is not None), None)
         if refusal is not None:
-            self._execute("ROLLBACK TO SAVEPOINT claims")
-        self._execute("RELEASE SAVEPOINT claims")
+            self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT claims")
+        self._connection.exec_driver_sql("RELEASE SAVEPOINT claims")
         return refusal
 
     def _refusals(self, claims: Claims) -> Iterable[Refusal | None]:
@@ -271,13 +268,13 @@ class _Batch:
         self._execute(self._sql.adjust, {"of_key": key, "of_kind": kind, "amount": amount})
 
     def _retry(self, job: Retrial) -> Refusal | Literal["lost"] | None:
-        self._execute("SAVEPOINT retrial")
+        self._connection.exec_driver_sql("SAVEPOINT retrial")
         outcome = self._settle_and_hold(job)
         if outcome is None:
             self._opened.append(job.row)
         else:
-            self._execute("ROLLBACK TO SAVEPOINT retrial")
-        self._execute("RELEASE SAVEPOINT retrial")
+            self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT retrial")
+        self._connection.exec_driver_sql("RELEASE SAVEPOINT retrial")
         return outcome
 
     def _settle_and_hold(self, job: Retrial) -> Refusal | Literal["lost"] | None:
@@ -302,7 +299,10 @@ class _Batch:
         self._execute(self._sql.release, {**budget, "used": 0, "held": hold.amount})
         return False
 
-    def _changed(self, statement: str, row: Row) -> bool:
+    def _execute(self, statement: Statement, row: Row) -> sa.CursorResult[Any]:
+        return self._connection.exec_driver_sql(statement.text, statement.arrange(row))
+
+    def _changed(self, statement: Statement, row: Row) -> bool:
         return self._execute(statement, row).rowcount == 1
 
 

@@ -252,6 +252,10 @@ class Account:
         await _done(self.settling, SETTLEMENT_PATIENCE)
         return self._totals.cost
 
+    def close(self) -> None:
+        """Forget a request whose first attempt was not opened, and give back what is not the store's."""
+        self._seat.gone(self, self._correction())
+
     def leave(self) -> None:
         """Try no more to settle: the store is closed."""
         self._left = True
@@ -287,7 +291,7 @@ class Account:
     def _abandon(self, future: Future) -> None:
         """Settle a first attempt that nobody waited for, if it was opened."""
         if future.exception() is not None or future.result() is not None:
-            self._seat.gone(self, 0)
+            self.close()
         elif self.settling is None:
             self.settling = asyncio.get_running_loop().create_future()
             self._called = False

@@ -118,7 +118,7 @@ class Ledger:
         self._live[intent.request] = account
         refusal = await account.open(left)
         if refusal is not None and claims is not None:
-            self._gone(account, 0)
+            account.close()
             raise fault_of(refusal, intent, claims)
         return account
 

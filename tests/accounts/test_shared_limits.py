@@ -1,0 +1,104 @@
+"""Rates and slots that many machines hold in common are not the store's, and are given back as those of the store are."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from penstock.accounts.keys import Budget, Key, Limits
+from penstock.accounts.ledger import Ledger
+from penstock.accounts.rates import charge
+from penstock.core.errors import ClientFault, Fault
+from penstock.store.database import Database
+from penstock.store.errors import StoreUnavailableError
+from penstock.store.ledger import Claims, Refusal
+from tests.accounts.books import FREE, NOW, Books, Clock, attempt, intent, nothing_seen, outcome
+
+pytestmark = pytest.mark.anyio
+
+KEY = Key("k", "k", limits=Limits(10, 1000, 5), budget=Budget(10**9, "usd", "month"))
+
+
+class Shared:
+    """What a server in common would be told."""
+
+    def __init__(self) -> None:
+        self.admitted: list[tuple[str, Claims]] = []
+        self.released: list[tuple[str, str, int]] = []
+        self.refusal: Refusal | None = None
+        self.down = False
+
+    async def admit(self, request: str, claims: Claims) -> Refusal | None:
+        if self.down:
+            raise StoreUnavailableError("refused")
+        self.admitted.append((request, claims))
+        return self.refusal
+
+    async def release(self, request: str, key: str, tokens: int) -> None:
+        self.released.append((request, key, tokens))
+
+    async def renew(self, slots: Sequence[tuple[str, str]]) -> None:
+        pass
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared()
+
+
+@pytest.fixture
+async def ledger(database: Database, tmp_path: Path, clock: Clock, shared: Shared) -> AsyncIterator[Ledger]:
+    opened = Ledger(database, tmp_path / "processes", shared, clock)
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+async def test_they_are_claimed_there_and_budgets_in_the_store(ledger: Ledger, shared: Shared, books: Books) -> None:
+    await ledger.open(intent(KEY, "r1"), attempt(), nothing_seen)
+
+    [(request, claims)] = shared.admitted
+    assert (request, claims.key, claims.streams) == ("r1", "k", 5)
+    assert [claim.kind for claim in claims.rates] == ["requests", "tokens"]
+    assert await books.streams() == 0
+    assert (await books.budget())[1] > 0
+
+
+async def test_they_are_given_back_once_and_tokens_put_right(ledger: Ledger, shared: Shared) -> None:
+    account = await ledger.open(intent(KEY, "r1"), attempt(), nothing_seen)
+
+    await asyncio.gather(account.settle(outcome(output=300)), account.settle(outcome()))
+    await ledger.close()
+
+    assert shared.released == [("r1", "k", charge(400, 1000) - charge(200, 1000))]
+
+
+async def test_what_the_budget_refuses_has_used_nothing(ledger: Ledger, shared: Shared) -> None:
+    poor = Key("k", "k", limits=KEY.limits, budget=Budget(1, "usd", "month"))
+    with pytest.raises(ClientFault, match="budget"):
+        await ledger.open(intent(poor, "r1"), attempt(), nothing_seen)
+    await ledger.close()
+
+    assert shared.released == [("r1", "k", -charge(200, 1000))]
+
+
+async def test_a_refusal_says_which_limit_and_how_long(ledger: Ledger, shared: Shared, books: Books) -> None:
+    shared.refusal = Refusal("requests", int(NOW * 1_000_000) + 66_000_000)
+
+    with pytest.raises(ClientFault) as refused:
+        await ledger.open(intent(KEY), attempt(), nothing_seen)
+
+    assert "10 requests per minute" in refused.value.info.message
+    assert refused.value.info.retry_after == 12.0
+    assert await books.attempts() == []
+
+
+async def test_while_they_are_down_limited_keys_are_refused_and_others_go_on(ledger: Ledger, shared: Shared) -> None:
+    shared.down = True
+
+    with pytest.raises(Fault) as refused:
+        await ledger.open(intent(KEY), attempt(), nothing_seen)
+
+    assert refused.value.info.kind == "overloaded"
+    await ledger.open(intent(FREE), attempt(), nothing_seen)

@@ -215,11 +215,14 @@ class _Batch:
 
     def _claim(self, claims: Claims) -> Refusal | None:
         """Take all that is claimed, or nothing."""
-        self._connection.exec_driver_sql("SAVEPOINT claims")
+        several = (claims.streams is not None) + len(claims.rates) + (claims.hold is not None) > 1
+        if several:
+            self._connection.exec_driver_sql("SAVEPOINT claims")
         refusal = next((refused for refused in self._refusals(claims) if refused is not None), None)
-        if refusal is not None:
+        if several and refusal is not None:
             self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT claims")
-        self._connection.exec_driver_sql("RELEASE SAVEPOINT claims")
+        if several:
+            self._connection.exec_driver_sql("RELEASE SAVEPOINT claims")
         return refusal
 
     def _refusals(self, claims: Claims) -> Iterable[Refusal | None]:

@@ -32,7 +32,7 @@ from penstock.upstreams.settings import AliasSettings, ProviderSettings, convert
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _GLOB = re.compile(r"[*?\[]")
-_SECTIONS = ("server", "store", "keys", "providers", "models", "responses", "prices", "telemetry")
+_SECTIONS = ("server", "admin", "store", "keys", "providers", "models", "responses", "prices", "telemetry")
 _KEY_FIELDS = ("name", "key")
 
 T = TypeVar("T")
@@ -52,6 +52,24 @@ class ServerSettings(Struct, frozen=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     heartbeat: Annotated[float, Meta(ge=0)] = 15.0
     trusted_proxies: tuple[str, ...] = ()
+
+
+class AdminSettings(Struct, frozen=True):
+    """How the admin API is served.
+
+    Attributes:
+        enabled: whether it is.
+        host: where to listen.
+        port: likewise; 0 takes any free one.
+        token: what it takes; None: one is made at the first start.
+        open_metrics: whether metrics are told without the token.
+    """
+
+    enabled: bool = True
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8081
+    token: Secret | None = None
+    open_metrics: bool = False
 
 
 class StoreSettings(Struct, frozen=True):
@@ -95,6 +113,7 @@ class Config(Struct, frozen=True):
 
     source: str = "environment"
     server: ServerSettings = ServerSettings()
+    admin: AdminSettings = AdminSettings()
     store: StoreSettings = StoreSettings()
     keys: tuple[StaticKey, ...] = ()
     providers: dict[str, ProviderSettings] = {}
@@ -169,11 +188,13 @@ def _read(raw: dict[str, Any], source: str) -> Config:
     for section in raw:
         if section not in _SECTIONS:
             raise ConfigError(f"{quoted(section)}: unknown section{did_you_mean(section, _SECTIONS)}")
+    keys = _keys(raw.get("keys", []))
     return Config(
         source=source,
         server=_server(raw.get("server", {})),
+        admin=_admin(raw.get("admin", {}), keys),
         store=_store(raw.get("store", {})),
-        keys=_keys(raw.get("keys", [])),
+        keys=keys,
         providers={
             name: read_provider(table, ProviderSettings, f"providers.{quoted(name)}")
             for name, table in _table(raw, "providers").items()
@@ -203,6 +224,16 @@ def _server(raw: object) -> ServerSettings:
         except ValueError as error:
             raise ConfigError(f"server.trusted_proxies[{index}]: {error}; write it as 10.0.0.0/8") from None
     return server
+
+
+def _admin(raw: object, keys: tuple[StaticKey, ...]) -> AdminSettings:
+    admin = convert(raw, AdminSettings, "admin")
+    if admin.token is not None:
+        if not re.fullmatch("[!-~]{16,}", admin.token.reveal()):
+            raise ConfigError("admin.token: an admin token is at least 16 visible ASCII characters")
+        if admin.token in [key.key for key in keys]:
+            raise ConfigError("admin.token: also stands in keys; what may administer must not be what clients have")
+    return admin
 
 
 def _store(raw: object) -> StoreSettings:

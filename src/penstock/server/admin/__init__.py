@@ -1,0 +1,1 @@
+"""The admin API: keys, usage, requests, providers, prices and reloading, on an address and with a token of its own."""

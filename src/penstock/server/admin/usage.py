@@ -1,0 +1,101 @@
+"""Usage and requests: what the admin API tells of the ledger."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from penstock.accounts.usage import GROUPS, NONE, csv_table, dollars, period, record
+from penstock.core.errors import bad_request
+from penstock.server.admin.desk import Desk, written
+from penstock.server.admin.route import Asked
+from penstock.server.admin.shapes import Nothing, RequestList, RequestShown, RequestsQuery, Sums, Usage, UsageQuery
+from penstock.server.http import Response
+from penstock.store.usage import Cursor, Filter, Group
+from penstock.upstreams.settings import did_you_mean
+
+CSV = "text/csv"
+
+_COUNTERS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
+_SAME = (
+    "id", "key", "key_name", "model", "provider", "upstream_model", "upstream_protocol", "client_protocol", "stream",
+    "attempts", "end", "error", "usage_source", "first_output_ms", "duration_ms", "gap_median_ms", "gap_longest_ms",
+)  # fmt: skip
+
+T = TypeVar("T")
+
+
+async def sum_usage(desk: Desk, asked: Asked[UsageQuery, Nothing]) -> Usage | Response:
+    """Sum up what requests came to: how many, how they ended, tokens and cost."""
+    query = asked.query
+    by = _groups(query.by)
+    which = _filter(desk, query)
+    groups = await desk.usage.totals(by, which)
+    wants_csv = CSV in asked.accept and "application/json" not in asked.accept
+    if query.format == "csv" or (query.format is UNSET and wants_csv):
+        return Response(csv_table(by, groups).encode(), content_type=f"{CSV}; charset=utf-8")
+    whole = await desk.usage.totals((), which)
+    return Usage(_sums(record(whole[0] if whole else NONE)), [_sums(record(total)) for total in groups])
+
+
+async def list_requests(desk: Desk, asked: Asked[RequestsQuery, Nothing]) -> RequestList:
+    """List single requests, the latest first."""
+    query = asked.query
+    which = msgspec.structs.replace(_filter(desk, query), end=_given(query.end))
+    before = None if query.cursor is UNSET else _read_cursor(query.cursor)
+    page = await desk.usage.page(which, query.limit, before)
+    return RequestList([_request(row) for row in page.requests], page.next and _written_cursor(page.next))
+
+
+def _filter(desk: Desk, query: UsageQuery | RequestsQuery) -> Filter:
+    since, until = period(_given(query.since), _given(query.until), desk.clock())
+    return Filter(
+        since=since,
+        until=until,
+        owner=_given(query.key),
+        model=_given(query.model),
+        provider=_given(query.provider),
+    )
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else cast("T", value)
+
+
+def _groups(text: str) -> tuple[Group, ...]:
+    names = dict.fromkeys(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in GROUPS:
+            near = did_you_mean(name, GROUPS)
+            raise bad_request(f'by: unknown group "{name[:100]}"{near} Known: {", ".join(GROUPS)}.', "by")
+    return cast("tuple[Group, ...]", tuple(names))
+
+
+def _sums(told: dict[str, Any]) -> Sums:
+    return msgspec.convert(told, Sums)
+
+
+def _request(row: Mapping[str, Any]) -> RequestShown:
+    return RequestShown(
+        **{name: row[name] for name in _SAME},
+        **{f"{name}_tokens": row[name] for name in _COUNTERS},
+        created=written(row["created_ms"] / 1000),
+        cost_usd=None if row["cost"] is None else dollars(row["cost"]),
+    )
+
+
+def _written_cursor(cursor: Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> Cursor:
+    try:
+        cursor = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        cursor = None
+    if cursor is None or not 0 <= cursor.created_ms < 2**53 or not cursor.id.isprintable():
+        raise bad_request("cursor: expected what `next` of the page before says.", "cursor")
+    return cursor

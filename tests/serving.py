@@ -5,8 +5,11 @@ async with replaying(b"HTTP/1.1 200 OK\r\n...") as upstream, serving(lab=upstrea
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
+import functools
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,8 @@ from penstock.accounts.directory import KeyDirectory
 from penstock.accounts.keys import StaticKey
 from penstock.config import Config, ResponsesSettings, ServerSettings
 from penstock.core.secret import Secret
-from penstock.server.app import start
+from penstock.server.app import Service, start
+from penstock.store.database import Database
 from penstock.upstreams.settings import AliasSettings, ProviderSettings
 
 KEY = "test-key-0123456789"
@@ -178,12 +182,49 @@ async def serving(
         responses=responses or ResponsesSettings(),
     )
     keys = [StaticKey("test", Secret(KEY)), StaticKey("other", Secret(OTHER_KEY))]
-    service = await start(config, environ or {}, KeyDirectory(secrets.token_bytes(32), keys), database)
-    try:
-        async with aiohttp.ClientSession(service.address) as session:
-            yield Gateway(service.address, session)
-    finally:
-        await service.close()
+    async with (
+        running(config, KeyDirectory(secrets.token_bytes(32), keys), environ, database) as service,
+        aiohttp.ClientSession(service.address) as session,
+    ):
+        yield Gateway(service.address, session)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    config: Config, keys: KeyDirectory, environ: dict[str, str] | None = None, database: Path | None = None
+) -> AsyncIterator[Service]:
+    """Run a gateway on a database that goes with it, unless one is given."""
+    with tempfile.TemporaryDirectory() as directory:
+        opened = await Database.open(database or new_database(Path(directory)))
+        try:
+            service = await start(config, environ or {}, keys, opened, Path(directory))
+            try:
+                yield service
+            finally:
+                await service.close()
+        finally:
+            await opened.close()
+
+
+@functools.cache
+def _migrated() -> bytes:
+    """Return the file of a new database: to make one takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "new.db")
+        asyncio.run(_make(path))
+        return path.read_bytes()
+
+
+def new_database(directory: Path) -> Path:
+    """Return a database in a directory, all of whose tables are there and empty."""
+    path = directory / "penstock.db"
+    with concurrent.futures.ThreadPoolExecutor() as elsewhere:  # a loop runs here
+        path.write_bytes(elsewhere.submit(_migrated).result())
+    return path
+
+
+async def _make(path: Path) -> None:
+    await (await Database.open(path)).close()
 
 
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -26,9 +26,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from penstock.accounts.directory import KeyDirectory
 from penstock.cli.logs import configure_logs
 from penstock.config import parse
-from penstock.gateway import streams
+from penstock.core.errors import ConfigError
+from penstock.gateway import opening, streams
 from penstock.server import app
 from penstock.server.opentelemetry import OpenTelemetry
+from penstock.store.database import Database
 from penstock.upstreams import transport
 from tests.server.canned import WHOLE
 from tests.serving import CALLS, CLOSE, RESET, STREAM_HEAD, Act, chunk, replaying, stream, whole
@@ -184,7 +186,7 @@ class Traces:
 
 @contextlib.asynccontextmanager
 async def run(
-    protocol: str, acts: Any, database: Path | str, monkeypatch: pytest.MonkeyPatch
+    protocol: str, acts: Any, database: Path | str, locks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[Run, Traces]]:
     traces = Traces()
     monkeypatch.setattr(app, "open_tracing", lambda otlp: traces.tracing)
@@ -192,7 +194,8 @@ async def run(
         base = upstream.provider(protocol).base_url
         config = parse(CONFIG.replace("PROTOCOL", protocol).replace("ADDRESS", str(base)), ENVIRON)
         directory = KeyDirectory(bytes.fromhex(PEPPER), config.keys)
-        service = await app.start(config, ENVIRON, directory, database)
+        opened = await Database.open(database)
+        service = await app.start(config, ENVIRON, directory, opened, locks)
         running = Run(service.address, upstream)
         running.out += [
             repr(thing).encode() for thing in (config, service.catalog.providers, directory, vars(directory))
@@ -201,6 +204,7 @@ async def run(
             yield running, traces
         finally:
             await service.close()
+            await opened.close()
             running.out += [service.metrics.exposition()[0]]
 
 
@@ -223,7 +227,7 @@ async def test_no_failure_of_a_provider_lets_a_secret_out(
 ) -> None:
     acts = failures(protocol)
     asked = [act for act in acts for _ in range(len(CALLS) * 2)]
-    async with run(protocol, asked, tmp_path / "penstock.db", monkeypatch) as (running, traces):
+    async with run(protocol, asked, tmp_path / "penstock.db", tmp_path, monkeypatch) as (running, traces):
         for _ in acts:
             for client in CALLS:
                 for streamed in (True, False):
@@ -240,7 +244,7 @@ async def test_no_failure_of_a_provider_lets_a_secret_out(
 async def test_no_request_that_is_refused_lets_a_secret_out(
     logs: io.BytesIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with run("openai-chat", [whole(b"{}")], tmp_path / "penstock.db", monkeypatch) as (running, traces):
+    async with run("openai-chat", [whole(b"{}")], tmp_path / "penstock.db", tmp_path, monkeypatch) as (running, traces):
         path, body = CALLS["openai-chat"]
         both = {"authorization": f"Bearer {CLIENT_KEY}", "x_api_key": CLIENT_KEY + "x"}
         for headers in (both, {"authorization": f"Basic {CLIENT_KEY}"}, {"x_goog_api_key": CLIENT_KEY[:-1]}, {}):
@@ -256,7 +260,7 @@ async def test_no_request_that_is_refused_lets_a_secret_out(
 
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(streams, "prepare"), (transport, "_request"), (streams, "_headers"), (transport, "credential_headers")],
+    [(opening, "prepare"), (transport, "_request"), (streams, "_headers"), (transport, "credential_headers")],
 )
 async def test_no_defect_lets_a_secret_out(
     where: Any, name: str, logs: io.BytesIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -268,7 +272,7 @@ async def test_no_defect_lets_a_secret_out(
         )
 
     monkeypatch.setattr(where, name, defect)
-    async with run("openai-chat", [whole(WHOLE["openai-chat"])], tmp_path / "penstock.db", monkeypatch) as (
+    async with run("openai-chat", [whole(WHOLE["openai-chat"])], tmp_path / "penstock.db", tmp_path, monkeypatch) as (
         running,
         traces,
     ):
@@ -285,12 +289,7 @@ async def test_no_defect_lets_a_secret_out(
 async def test_a_database_that_cannot_be_reached_lets_no_secret_out(
     logs: io.BytesIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = (
-        b'{"id":"r","object":"response","status":"completed","output":[],"usage":{"input_tokens":1,"output_tokens":1}}'
-    )
-    async with run("openai-responses", [whole(answer)], DATABASE_URL, monkeypatch) as (running, traces):
-        await running.ask("openai-responses", streamed=False)
-        await running.send("GET", "/v1/responses/resp_1", authorization=f"Bearer {CLIENT_KEY}")
-        await asyncio.sleep(0.15)
-    running.out += [traces.exported(), logs.getvalue()]
-    assert hits(b"\n".join(running.out)) == []
+    with pytest.raises(ConfigError) as refused:
+        async with run("openai-responses", [whole(b"{}")], DATABASE_URL, tmp_path, monkeypatch):
+            pass
+    assert hits(str(refused.value).encode() + logs.getvalue()) == []

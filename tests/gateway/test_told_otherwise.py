@@ -95,7 +95,7 @@ async def test_a_stop_sequence_that_the_provider_cannot_be_told_cuts_the_stream_
     assert answer.finish == Finish("stop", "stop")
     assert (answer.usage.input, answer.usage.output) == (5, 3)  # the second of them estimated
     (line,) = [line for line in logs if line["event"] == "call"]
-    assert (line["end"], line["usage"], line["error"]) == ("completed", "estimate", None)
+    assert (line["end"], line["usage"], line["error"]) == ("completed", "partial", None)
 
 
 async def test_the_sequence_is_told_where_the_protocol_can() -> None:

@@ -16,11 +16,12 @@ from penstock.accounts.manage import KeyManager
 from penstock.accounts.terms import Terms
 from penstock.config import Config, ServerSettings
 from penstock.core.secret import Secret
-from penstock.server.app import open_directory, start
+from penstock.server.app import open_directory
 from penstock.server.door import client_address
 from penstock.store.database import Database
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
+from tests import serving
 
 pytestmark = pytest.mark.anyio
 
@@ -47,12 +48,9 @@ VERDICTS = {
 
 @contextlib.asynccontextmanager
 async def running(keys: KeyDirectory, proxies: tuple[str, ...] = ()) -> AsyncIterator[aiohttp.ClientSession]:
-    service = await start(Config(server=ServerSettings(port=0, trusted_proxies=proxies)), {}, keys)
-    try:
-        async with aiohttp.ClientSession(service.address) as session:
-            yield session
-    finally:
-        await service.close()
+    config = Config(server=ServerSettings(port=0, trusted_proxies=proxies))
+    async with serving.running(config, keys) as service, aiohttp.ClientSession(service.address) as session:
+        yield session
 
 
 def directory() -> KeyDirectory:

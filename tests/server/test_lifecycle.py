@@ -40,6 +40,7 @@ from tests.serving import (
     Upstream,
     chunk,
     replaying,
+    running,
     serving,
     stream,
     whole,
@@ -103,8 +104,8 @@ async def test_a_call_is_logged_once_whenever_its_client_leaves(acts: tuple[Act,
 async def test_a_call_that_meets_a_defect_of_ours_is_logged_as_one(
     streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.gateway.streams._read_events", lambda *_: 1 / 0)
-    monkeypatch.setattr("penstock.gateway.streams.Gateway._make_relay", lambda *_: 1 / 0)
+    monkeypatch.setattr("penstock.gateway.opening._read_events", lambda *_: 1 / 0)
+    monkeypatch.setattr("penstock.gateway.opening.Opener._make_relay", lambda *_: 1 / 0)
     async with logged(*stream(*STREAMS["openai-chat"])) as (gateway, _, calls):
         assert (await read(gateway.post(PATH, BODY | {"stream": streamed}))).status == 500
     assert [call["end"] for call in calls] == ["defect"]
@@ -137,9 +138,11 @@ async def stopping(*acts: Act) -> AsyncIterator[tuple[aiohttp.ClientSession, app
     """Run a gateway that the test itself stops."""
     async with replaying(acts) as upstream:
         config = Config(server=ServerSettings(port=0), providers={"lab": upstream.openai})
-        service = await app.start(config, {}, KeyDirectory(bytes(32), [StaticKey("test", Secret(KEY))]))
         headers = {"authorization": f"Bearer {KEY}"}
-        async with aiohttp.ClientSession(service.address, headers=headers) as session:
+        async with (
+            running(config, KeyDirectory(bytes(32), [StaticKey("test", Secret(KEY))])) as service,
+            aiohttp.ClientSession(service.address, headers=headers) as session,
+        ):
             yield session, service
 
 
@@ -235,7 +238,8 @@ async def test_a_port_in_use_leaves_nothing_running() -> None:
         before = asyncio.all_tasks()
         config = Config(server=ServerSettings(port=taken.getsockname()[1]))
         with pytest.raises(OSError, match="in use"):
-            await app.start(config, {}, KeyDirectory(bytes(32)))
+            async with running(config, KeyDirectory(bytes(32))):
+                pass
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == before
 
@@ -251,13 +255,11 @@ async def test_a_port_in_use_leaves_nothing_running() -> None:
     ],
 )
 async def test_it_listens_where_it_is_told_and_says_where(host: str, shown: str) -> None:
-    service = await app.start(Config(server=ServerSettings(host=host, port=0)), {}, KeyDirectory(bytes(32)))
-    try:
+    config = Config(server=ServerSettings(host=host, port=0))
+    async with running(config, KeyDirectory(bytes(32))) as service:
         assert re.fullmatch(rf"http://({re.escape(shown)}|\[::1\]):\d+", service.address)
         async with aiohttp.ClientSession(service.address) as session:
             assert (await read(session.get("/readyz"))).status == 200
-    finally:
-        await service.close()
 
 
 async def test_keys_without_their_pepper_are_an_error_and_not_worthless_in_silence(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """`penstock demo`: one scripted poem through four protocols over real HTTP, and what to try next."""
 
 import secrets
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +19,7 @@ from penstock.core.events import Delta, Failure, UsageUpdate
 from penstock.core.usage import UNKNOWN, Usage
 from penstock.protocols.registry import PROTOCOLS
 from penstock.server.app import start
+from penstock.store.database import Database
 from penstock.wire.framing import FrameReader
 
 PROMPT = "写一首关于秋天的短诗"
@@ -128,8 +131,12 @@ async def run() -> None:
     configure_logs("error")
     key = generate(secrets.randbelow)
     config = Config(server=ServerSettings(port=0))
-    service = await start(config, {}, KeyDirectory(secrets.token_bytes(32), [StaticKey("demo", key)]))
-    try:
-        await show(Console(), service.address, key.reveal())
-    finally:
-        await service.close()
+    keys = KeyDirectory(secrets.token_bytes(32), [StaticKey("demo", key)])
+    with tempfile.TemporaryDirectory(prefix="penstock-") as directory:
+        database = await Database.open(Path(directory, "penstock.db"))
+        service = await start(config, {}, keys, database, Path(directory))
+        try:
+            await show(Console(), service.address, key.reveal())
+        finally:
+            await service.close()
+            await database.close()

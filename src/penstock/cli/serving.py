@@ -41,12 +41,11 @@ async def serve(
     config = _overridden(load(path, environ) if path else Config(), host, port)
     data = data_directory(environ)
     async with contextlib.AsyncExitStack() as open_parts:
-        location = database_location(config, data)
-        database = await Database.open(location)
+        database = await Database.open(database_location(config, data))
         open_parts.push_async_callback(database.close)
         keys, first = await open_directory(config, KeyFile(data), KeyStore(database))
         try:
-            service = await start(config, environ, keys, location)
+            service = await start(config, environ, keys, database, data)
         except OSError as error:
             where = f"{config.server.host}:{config.server.port}"
             told = f"cannot listen on {where}: {error.strerror or error}; choose another with --port"

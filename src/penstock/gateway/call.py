@@ -20,7 +20,7 @@ class Call(Struct, frozen=True):
         protocol: what the client speaks.
         inbound: its request.
         token: random, for the ids of the answer.
-        created: when it came, Unix time in seconds.
+        created_ms: when it came, Unix time in milliseconds.
         started: when it came, on the monotonic clock, in seconds.
         echo: the top level of the client's request as its answer is to repeat it, where that is not what is served.
         trace: headers by which a provider can go on with the trace that the call is part of.
@@ -32,11 +32,16 @@ class Call(Struct, frozen=True):
     protocol: WireProtocol
     inbound: Inbound
     token: str
-    created: int
+    created_ms: int
     started: float
     echo: Mapping[str, msgspec.Raw] | None = None
     trace: Mapping[str, str] = {}
     keep: Callable[[bytes], Awaitable[None]] | None = None
+
+    @property
+    def created(self) -> int:
+        """When it came, Unix time in seconds."""
+        return self.created_ms // 1000
 
     def read(self) -> Ask:
         """Return what the client means.

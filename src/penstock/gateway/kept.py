@@ -4,7 +4,6 @@ Keys see their own turns only. A turn is written before the end of its answer le
 the end can go on at once.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
@@ -21,13 +20,11 @@ _log = structlog.get_logger("penstock.gateway")
 
 
 class Kept:
-    """The turns that are kept. The store is opened by whoever needs it first."""
+    """The turns that are kept."""
 
-    def __init__(self, open_store: Callable[[], Awaitable[ResponseStore]] | None) -> None:
-        """Keep turns in the store that `open_store` opens; None keeps nothing."""
-        self._open_store = open_store
-        self._store: ResponseStore | None = None
-        self._opening = asyncio.Lock()
+    def __init__(self, store: ResponseStore | None) -> None:
+        """Keep turns in a store; None keeps nothing."""
+        self._store = store
 
     async def prepared(self, call: Call) -> Call:
         """Return a call with all that came before it, and with a way to keep what it becomes.
@@ -39,7 +36,7 @@ class Kept:
         if keeping is None:
             return call
         wish = keeping.wish(call.inbound)
-        if self._open_store is None:
+        if self._store is None:
             return _forgetful(call, wish)
         inbound = call.inbound
         if wish.previous is not None or wish.items:
@@ -54,7 +51,7 @@ class Kept:
             ClientFault: there is none.
         """
         try:
-            return (await (await self._opened()).get(key, id_, now)).response
+            return (await self._kept().get(key, id_, now)).response
         except MissingTurnError:
             raise _not_found(id_) from None
 
@@ -74,7 +71,7 @@ class Kept:
             ClientFault: there is none.
         """
         try:
-            await (await self._opened()).delete(key, id_, now)
+            await self._kept().delete(key, id_, now)
         except MissingTurnError:
             raise _not_found(id_) from None
         return keeping.write_deleted(id_)
@@ -86,7 +83,7 @@ class Kept:
             ClientFault: there is none, or the query is wrong.
         """
         try:
-            turns = await (await self._opened()).history(key, id_, now)
+            turns = await self._kept().history(key, id_, now)
         except MissingTurnError as missing:
             raise _not_found(str(missing)) from None
         except TooLargeError:
@@ -94,7 +91,7 @@ class Kept:
         return keeping.write_input(turns, query)
 
     async def _continued(self, call: Call, keeping: Keeping, wish: Wish) -> Inbound:
-        store, now = await self._opened(), call.created
+        store, now = self._kept(), call.created
         try:
             earlier = [] if wish.previous is None else await store.history(call.key.id, wish.previous, now)
             others = await store.having(call.key.id, wish.items, now) if wish.items else []
@@ -110,7 +107,7 @@ class Kept:
                 turn = keeping.turn(call.inbound, wish, last)
                 if turn is None:
                     return
-                kept = await (await self._opened()).put(call.key.id, turn, call.created)
+                kept = await self._kept().put(call.key.id, turn, call.created)
             except Exception:  # the answer is good, whatever became of its copy
                 _log.exception("response_not_kept", request_id=call.id)
                 return
@@ -119,12 +116,9 @@ class Kept:
 
         return keep
 
-    async def _opened(self) -> ResponseStore:
-        if self._open_store is None:
-            raise ClientFault(ErrorInfo("not_found", "This gateway keeps no responses."))
+    def _kept(self) -> ResponseStore:
         if self._store is None:
-            async with self._opening:
-                self._store = self._store or await self._open_store()
+            raise ClientFault(ErrorInfo("not_found", "This gateway keeps no responses."))
         return self._store
 
 

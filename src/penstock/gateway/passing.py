@@ -5,15 +5,16 @@ its last event is broken for the client, too.
 """
 
 import time
-from collections.abc import Callable
 
 from penstock.core.errors import ErrorInfo, UpstreamFault, bad_request
 from penstock.core.events import Failure, Finish
 from penstock.core.usage import estimate_tokens
-from penstock.gateway.attempt import Attempt, refusal, told, traced
+from penstock.gateway.attempt import Attempt, told, traced
 from penstock.gateway.call import Call, Client, WholeAnswer
 from penstock.gateway.learning import Estimate
+from penstock.gateway.opening import ask
 from penstock.gateway.record import Record
+from penstock.gateway.run import Books, Run
 from penstock.protocols.passed import Passed, look_at
 from penstock.protocols.registry import PROTOCOLS
 from penstock.upstreams.catalog import Catalog, Provider, Route
@@ -26,75 +27,62 @@ MAX_ANSWER = 256 * 1024 * 1024
 
 _LAST = ".completed"  # the end of the type of a stream's last event
 
-Settle = Callable[[Call, Attempt, Record, BaseException | None], None]
-
 
 class Passing:
-    """Passes calls on. `settle` notes what each came to."""
+    """Passes calls on."""
 
-    def __init__(self, catalog: Catalog, transport: Transport, settle: Settle) -> None:
+    def __init__(self, catalog: Catalog, transport: Transport, books: Books) -> None:
         self._catalog = catalog
         self._transport = transport
-        self._settle = settle
+        self._books = books
 
     async def answer(self, call: Call, passed: Passed) -> WholeAnswer:
         """Serve a call whose answer is not streamed.
 
         Raises:
-            ClientFault: the request cannot be passed on.
+            ClientFault: the request cannot be passed on, or its key may not.
             UpstreamFault: the provider failed.
         """
-        record = Record()
-        attempt, response = await self._open(call, passed, record)
+        run = Run(call, self._books)
         try:
-            body = await response.read_all(MAX_ANSWER)
-            seen = look_at(body)
-            record.usage = seen.usage
-            if seen.failed:
-                raise UpstreamFault(told(attempt.protocol.read_error(502, body), attempt.provider))
-            record.finish = Finish("stop")
+            attempt, response = await self._open(run, passed)
+            try:
+                body = await _read(run, attempt, response)
+            except BaseException:
+                response.abort()
+                raise
         except BaseException as error:
-            response.abort()
-            self._settle(call, attempt, record, error)
+            await run.end(error)
             raise
-        self._settle(call, attempt, record, None)
+        await run.end()
         await response.close()
-        return WholeAnswer(body, attempt.identity())
+        return WholeAnswer(body, attempt.identity() | run.cost_header())
 
     async def stream(self, call: Call, passed: Passed, client: Client) -> None:
         """Serve a call whose answer is streamed.
 
         Raises:
-            ClientFault: the request cannot be passed on; nothing was sent.
+            ClientFault: the request cannot be passed on, or its key may not; nothing was sent.
             UpstreamFault: the provider failed before anything was sent.
         """
-        record = Record()
-        attempt, response = await self._open(call, passed, record)
+        run = Run(call, self._books)
         try:
-            headers = attempt.identity() | {"Content-Type": response.content_type or "application/json"}
-            await _Relay(call, attempt, record, client, headers).run(response)
-        except BaseException as error:
-            response.abort()
-            self._settle(call, attempt, record, error)
-            if isinstance(error, ConnectionError):
-                return  # the client went away
-            raise
-        self._settle(call, attempt, record, None)
-        response.abort()
-
-    async def _open(self, call: Call, passed: Passed, record: Record) -> tuple[Attempt, UpstreamResponse]:
-        attempt = self._prepared(call, passed)
-        try:
-            response = await self._transport.open(attempt.provider, attempt.outbound)
-            if response.status < 300:
-                return attempt, response
+            attempt, response = await self._open(run, passed)
             try:
-                raise await refusal(attempt, response)
+                headers = attempt.identity() | {"Content-Type": response.content_type or "application/json"}
+                await _Relay(run, attempt, client, headers).run(response)
             finally:
                 response.abort()
+        except ConnectionError as error:
+            await run.end(error)  # the client went away
         except BaseException as error:
-            self._settle(call, attempt, record, error)
+            await run.end(error)
             raise
+
+    async def _open(self, run: Run, passed: Passed) -> tuple[Attempt, UpstreamResponse]:
+        attempt = self._prepared(run.call, passed)
+        await run.begin(attempt)
+        return attempt, await ask(self._transport, attempt)
 
     def _prepared(self, call: Call, passed: Passed) -> Attempt:
         route = self._catalog.resolve(call.inbound.model)
@@ -127,13 +115,29 @@ def _speaking(provider: Provider, passed: Passed) -> Provider | None:
     return next((way for way in ways if way.protocol in passed.spoken), None)
 
 
+async def _read(run: Run, attempt: Attempt, response: UpstreamResponse) -> bytes:
+    """Return a whole answer.
+
+    Raises:
+        UpstreamFault: it broke off, or is an error.
+    """
+    body = await response.read_all(MAX_ANSWER)
+    seen = look_at(body)
+    run.record.usage = seen.usage
+    if seen.failed:
+        raise UpstreamFault(told(attempt.protocol.read_error(502, body), attempt.provider))
+    run.record.finish = Finish("stop")
+    return body
+
+
 class _Relay:
     """State of one stream: frames are handed on up to the first that breaks it."""
 
-    def __init__(self, call: Call, attempt: Attempt, record: Record, client: Client, headers: dict[str, str]) -> None:
-        self._call = call
+    def __init__(self, run: Run, attempt: Attempt, client: Client, headers: dict[str, str]) -> None:
+        self._run = run
+        self._call = run.call
         self._attempt = attempt
-        self._record = record
+        self._record = run.record
         self._client = client
         self._headers = headers
 
@@ -167,6 +171,7 @@ class _Relay:
     async def _end(self, error: ErrorInfo | None) -> None:
         if error is not None and not self._record.first_output:
             raise UpstreamFault(error)
+        await self._run.end()
         if error is None:
             await self._client.end(b"")
         else:

@@ -4,18 +4,23 @@ import asyncio
 import contextlib
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from penstock.accounts.directory import KeyDirectory
 from penstock.accounts.keys import Key
+from penstock.accounts.ledger import Ledger
 from penstock.accounts.opening import import_keys, make_first_key, open_pepper
 from penstock.accounts.usage import own_usage
 from penstock.config import Config, ResponsesSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.gateway.kept import Kept
+from penstock.gateway.run import Books
 from penstock.gateway.streams import Gateway
 from penstock.server.door import Door
 from penstock.server.endpoints import Endpoints, TellUsage
@@ -46,6 +51,9 @@ DEMO_PACE = Settings(ttft=0.15, gap=0.02)
 """How fast the demo models speak unless a request says otherwise: about as fast as a small model."""
 
 
+_log = structlog.get_logger("penstock.server")
+
+
 class Service:
     """A running gateway. `address` is what clients are given, `catalog` what it serves, `metrics` what it has seen."""
 
@@ -70,7 +78,7 @@ class Service:
 
 
 async def start(
-    config: Config, environ: Mapping[str, str], keys: KeyDirectory, database: Path | str | None = None
+    config: Config, environ: Mapping[str, str], keys: KeyDirectory, database: Database, directory: Path
 ) -> Service:
     """Start the gateway that `config` describes, and the simulator behind its demo providers.
 
@@ -78,7 +86,8 @@ async def start(
         config: what to serve, and where.
         environ: where credentials are looked for.
         keys: those that are accepted; kept up to date while the gateway runs.
-        database: where what must outlive the process is kept, as `Database.open` takes it; None is a temporary file.
+        database: what must outlive the process is kept there; whoever has opened it closes it.
+        directory: for files by which processes that share the database find out which of them live.
 
     Raises:
         ConfigError: something in the configuration cannot be used.
@@ -87,16 +96,19 @@ async def start(
     async with contextlib.AsyncExitStack() as started:
         await keys.start()
         started.push_async_callback(keys.close)
+        ledger = await _open_ledger(database, directory)
+        started.push_async_callback(ledger.close)
         simulator = await start_simulator(defaults=DEMO_PACE)
         started.push_async_callback(simulator.close)
         catalog = config.catalog(environ, f"http://127.0.0.1:{simulator.port}")
         metrics, tracing = Metrics(), open_tracing(config.telemetry.otlp)
         started.push_async_callback(asyncio.to_thread, tracing.close)
-        gateway = Gateway(catalog, Transport(), config.server.heartbeat, (metrics.observe, tracing.observe))
+        books = Books(ledger, config.price_book(catalog), (metrics.observe, tracing.observe))
+        gateway = Gateway(catalog, Transport(), books, config.server.heartbeat)
         started.push_async_callback(gateway.close)
         door = Door(keys, config.server.trusted_proxies)
-        open_database = _opening(database, started)
-        kept, usage = _kept(config.responses, open_database), _usage(open_database)
+        kept = Kept(_response_store(config.responses, database))
+        usage = _usage(UsageStore(database))
         endpoints = Endpoints(gateway, catalog, door, kept, usage=usage, metrics=metrics, tracing=tracing)
         listener = await listen(endpoints.handle, config.server.host, config.server.port)
         started.push_async_callback(_stop, listener, gateway)
@@ -104,41 +116,27 @@ async def start(
         return Service(f"http://{_written(host)}:{port}", catalog, metrics, endpoints, started.pop_all())
 
 
-def _opening(location: Path | str | None, closing: contextlib.AsyncExitStack) -> Callable[[], Awaitable[Database]]:
-    """Return what gives the database. The first who needs it opens it; it is closed with the service."""
-    lock = asyncio.Lock()
-    opened: list[Database] = []
-
-    async def open_database() -> Database:
-        async with lock:
-            if not opened:
-                opened.append(await Database.open(location))
-            return opened[0]
-
-    async def close() -> None:
-        for database in opened:
-            await database.close()
-
-    closing.push_async_callback(close)
-    return open_database
+async def _open_ledger(database: Database, directory: Path) -> Ledger:
+    """Return the ledger, with all settled that processes left open when they died."""
+    ledger = Ledger(database, directory)
+    try:
+        await ledger.start()
+    except (StoreUnavailableError, SQLAlchemyError) as error:
+        raise ConfigError(f"the ledger cannot be used: {error}") from None
+    if ledger.recovered:
+        _log.warning("recovered", attempts=len(ledger.recovered), why="the processes that made them had died")
+    return ledger
 
 
-def _kept(settings: ResponsesSettings, open_database: Callable[[], Awaitable[Database]]) -> Kept:
-    """Return what keeps responses."""
-    if not settings.keep:
-        return Kept(None)
-
-    async def open_store() -> ResponseStore:
-        return ResponseStore(await open_database(), settings.days * DAY, settings.megabytes * 2**20)
-
-    return Kept(open_store)
+def _response_store(settings: ResponsesSettings, database: Database) -> ResponseStore | None:
+    return ResponseStore(database, settings.days * DAY, settings.megabytes * 2**20) if settings.keep else None
 
 
-def _usage(open_database: Callable[[], Awaitable[Database]]) -> TellUsage:
+def _usage(store: UsageStore) -> TellUsage:
     """Return what tells keys what they used."""
 
     async def tell(key: Key, query: Mapping[str, str]) -> dict[str, Any]:
-        return await own_usage(UsageStore(await open_database()), key, query, time.time())
+        return await own_usage(store, key, query, time.time())
 
     return tell
 

@@ -217,7 +217,7 @@ async def _opened(
         protocol=protocol,
         inbound=inbound,
         token=request_id.removeprefix(ID_PREFIX),
-        created=int(time.time()),
+        created_ms=time.time_ns() // 1_000_000,
         started=started,
         trace=trace,
     )

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from penstock.core.errors import ConfigError
 from penstock.store.dialect import SQLITE, lock_for_migration, make_async_engine, make_engine, read_url
+from penstock.store.schema import REVISION
 
 
 class Upgrade(Struct, frozen=True):
@@ -108,14 +109,19 @@ def _upgrade(location: Path | str) -> Upgrade:
 def _migrate(connection: sa.Connection) -> Upgrade:
     lock_for_migration(connection)
     before = _revision(connection)
+    if before != REVISION:
+        _run_migrations(connection)
+    # Whether it can be written is to be known at the start, not by whoever writes first.
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+    return Upgrade(before, _revision(connection) or "")
+
+
+def _run_migrations(connection: sa.Connection) -> None:
     config = Config()
     config.set_main_option("script_location", "penstock:store/migrations")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    # Whether it can be written is to be known at the start, not by whoever writes first.
-    connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
-    return Upgrade(before, _revision(connection) or "")
 
 
 def _revision(connection: sa.Connection) -> str | None:

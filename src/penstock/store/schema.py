@@ -4,6 +4,9 @@ import sqlalchemy as sa
 
 METADATA = sa.MetaData()
 
+REVISION = "0002"
+"""The newest migration."""
+
 RESPONSES = sa.Table(
     "responses",
     METADATA,

@@ -1,0 +1,195 @@
+"""From a call to an answer that has begun: up to the first bytes that a client must be shown.
+
+Until then nothing has been sent, so a failure is an HTTP error with its own status, and an attempt may be repeated.
+"""
+
+from msgspec import Struct
+
+from penstock.core.answer import fold
+from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
+from penstock.core.events import Event, Failure
+from penstock.gateway.adapt import Adaptation, AdaptedDecoder
+from penstock.gateway.attempt import Attempt, prepare, quirk_told_by, refusal, told
+from penstock.gateway.call import Call
+from penstock.gateway.learning import TokenFits
+from penstock.gateway.record import Record
+from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer, counted
+from penstock.gateway.run import Run
+from penstock.gateway.seals import SealCache
+from penstock.upstreams.catalog import Catalog
+from penstock.upstreams.transport import Transport, UpstreamResponse
+from penstock.wire.framing import FrameReader
+
+MAX_WHOLE_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer that is not streamed."""
+
+MAX_HELD = 64 * 1024
+"""Bytes of a provider without any output after which its client is told that something comes: it can go on for ever."""
+
+
+class Begun(Struct, frozen=True):
+    """An answer that is to be streamed and has begun.
+
+    Attributes:
+        attempt: that succeeded.
+        response: the rest of the answer.
+        relay: what turns that into the client's bytes.
+        data: the client's first bytes.
+        over: whether they are all.
+    """
+
+    attempt: Attempt
+    response: UpstreamResponse
+    relay: Relay
+    data: bytes
+    over: bool
+
+
+class Whole(Struct, frozen=True):
+    """An answer that is complete, as the client is to get it."""
+
+    attempt: Attempt
+    response: UpstreamResponse
+    body: bytes
+
+
+class Opener:
+    """Opens answers. Of one call it remembers for the next what it learned of the provider."""
+
+    def __init__(self, catalog: Catalog, transport: Transport, seals: SealCache, fits: TokenFits) -> None:
+        self._catalog = catalog
+        self._transport = transport
+        self._seals = seals
+        self._fits = fits
+        self._learned: dict[tuple[str, str], frozenset[str]] = {}  # provider and model -> quirks
+
+    async def whole(self, run: Run) -> Whole:
+        """Return the whole answer to a call.
+
+        Raises:
+            ClientFault: the request cannot be served as it stands, or its key may not.
+            UpstreamFault: the provider failed.
+        """
+        attempt, response = await self._open(run)
+        try:
+            body = await response.read_all(MAX_WHOLE_ANSWER)
+            return Whole(attempt, response, self._written(run, attempt, response, body))
+        except BaseException:
+            response.abort()
+            raise
+
+    async def stream(self, run: Run) -> Begun:
+        """Return the answer to a call as soon as it has begun; raises as `whole`."""
+        attempt, response = await self._open(run)
+        try:
+            relay = self._make_relay(run, attempt, response)
+            data, over = await _until_shown(relay, response, run.record)
+        except BaseException:
+            response.abort()
+            raise
+        return Begun(attempt, response, relay, data, over)
+
+    async def _open(self, run: Run, failed: Fault | None = None) -> tuple[Attempt, UpstreamResponse]:
+        """Send the call to its provider; return once the provider has answered with success."""
+        route = self._catalog.resolve(run.call.inbound.model)
+        asked = route.provider.name, route.target.model
+        learned = self._learned.get(asked, frozenset())
+        attempt = prepare(run.call, route, learned, self._seals, self._fits)
+        await run.begin(attempt, failed)
+        try:
+            return attempt, await ask(self._transport, attempt)
+        except UpstreamFault as fault:
+            quirk = quirk_told_by(fault.info)
+            if quirk is None or quirk in learned:
+                raise
+            self._learned[asked] = learned | {quirk}
+            return await self._open(run, fault)
+
+    def _written(self, run: Run, attempt: Attempt, response: UpstreamResponse, body: bytes) -> bytes:
+        """Return the client's body for a provider's whole answer."""
+        call, record = run.call, run.record
+        events = self._adaptation(call, attempt).feed(_read_events(call, attempt, response, body))
+        record.observe(events)
+        if events and isinstance(events[-1], Failure):
+            raise UpstreamFault(told(events[-1].error, attempt.provider))
+        if attempt.passthrough and not response.is_event_stream:
+            return body
+        answer = fold(counted(events, record, attempt.estimate.tokens))
+        return call.protocol.write_response(answer, call.reply(attempt.estimate.tokens))
+
+    def _make_relay(self, run: Run, attempt: Attempt, response: UpstreamResponse) -> Relay:
+        call, record = run.call, run.record
+        encoder = call.protocol.encoder(call.reply(attempt.estimate.tokens))
+
+        def translation() -> Writer:
+            return Translation(encoder, record, attempt.estimate.tokens)
+
+        def redacted(info: ErrorInfo) -> ErrorInfo:
+            return told(info, attempt.provider)
+
+        if not attempt.passthrough or not response.is_event_stream:
+            writer = translation()
+        elif call.inbound.array:
+            writer = ArrayPassthrough(encoder)
+        else:
+            writer = Passthrough(encoder, attempt.protocol.usage_only if attempt.outbound.usage_added else None)
+        decoder = attempt.decoder(call.token)
+        adaptation = self._adaptation(call, attempt)
+        if adaptation.needed:
+            decoder = AdaptedDecoder(decoder, adaptation, record, attempt.choices)
+        return Relay(decoder, writer, record, redacted, translation)
+
+    def _adaptation(self, call: Call, attempt: Attempt) -> Adaptation:
+        watch = self._seals.watch(call.key.id, attempt.provider.name).feed if attempt.may_call else None
+        return Adaptation(attempt.outbound, watch)
+
+
+async def ask(transport: Transport, attempt: Attempt) -> UpstreamResponse:
+    """Make an attempt, and return the provider's answer.
+
+    Raises:
+        UpstreamFault: there is none, or it is a refusal.
+    """
+    response = await transport.open(attempt.provider, attempt.outbound)
+    if response.status < 300:
+        return response
+    try:
+        raise await refusal(attempt, response)
+    finally:
+        response.abort()
+
+
+def _read_events(call: Call, attempt: Attempt, response: UpstreamResponse, body: bytes) -> list[Event]:
+    """Return the events of a body that should be one JSON object, and may be a stream all the same."""
+    if not response.is_event_stream:
+        return attempt.protocol.read_response(body, attempt.provider.name, call.token, attempt.options)
+    events: list[Event] = []
+    decoder = attempt.decoder(call.token)
+    reader = FrameReader()
+    for frame in (*reader.feed(body), *reader.close()):
+        events.extend(decoder.decode(frame))
+    events.extend(decoder.close())
+    return events
+
+
+async def _until_shown(relay: Relay, response: UpstreamResponse, record: Record) -> tuple[bytes, bool]:
+    """Return the bytes up to the first that a client must be shown, and whether they are all.
+
+    Raises:
+        UpstreamFault: the answer broke before there were any.
+    """
+    held, received = b"", 0
+    while True:
+        try:
+            chunk = await response.read()
+            received += len(chunk)
+            held += relay.feed(chunk) if chunk else relay.close()
+        except UpstreamFault as fault:
+            chunk = b""
+            held += relay.close(broken=fault.info)
+        if record.error is not None and not record.begun:
+            raise UpstreamFault(record.error)
+        if not chunk or relay.ended:
+            return held, True
+        if held and (record.begun or relay.blind or received > MAX_HELD):
+            return held, False

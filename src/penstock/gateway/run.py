@@ -1,0 +1,211 @@
+"""A call under way: what is tried for it, what is seen of the answer, and its account. Ended once, whatever ends it.
+
+run = Run(call, books)
+await run.begin(attempt)        on the books before the provider is called
+...                             run.record sees the answer
+await run.end(error)            settled before the client is told that it is over
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from penstock.accounts.account import Account
+from penstock.accounts.entries import Intent, Outcome, Progress, Try
+from penstock.accounts.ledger import Ledger
+from penstock.accounts.prices import PriceBook
+from penstock.core.errors import ClientFault, ErrorInfo, Fault
+from penstock.core.money import format_dollars
+from penstock.core.outcome import End, UsageSource
+from penstock.core.usage import BYTES_PER_TOKEN, Usage, estimate_tokens
+from penstock.gateway.attempt import Attempt
+from penstock.gateway.call import Call
+from penstock.gateway.observer import Ended, Observer
+from penstock.gateway.record import Record
+
+OVER_BUDGET = ErrorInfo(
+    "billing", "The budget of this key was used up in the middle of the answer.", code="budget_exceeded"
+)
+
+_NOTHING = Usage(uncached=0, output=0)
+
+
+class Books(Struct, frozen=True):
+    """Where calls are written down: the ledger, what tokens cost, and who is told of the end."""
+
+    ledger: Ledger
+    prices: PriceBook
+    observers: Sequence[Observer] = ()
+
+
+class Run:
+    """State of one call.
+
+    Attributes:
+        call: what is asked.
+        record: what has been seen of the answer to the attempt under way.
+        cost: nano-dollars, once it has ended and if a price is known.
+    """
+
+    def __init__(self, call: Call, books: Books) -> None:
+        self.call = call
+        self.record = Record()
+        self.cost: int | None = None
+        self._books = books
+        self._attempt: Attempt | None = None
+        self._account: Account | None = None
+        self._began = 0.0
+
+    @property
+    def covered(self) -> int:
+        """UTF-8 bytes of output that the key's budget is known to bear."""
+        assert self._account is not None, "only what is on the books is covered"  # noqa: S101
+        return self._account.covered * BYTES_PER_TOKEN
+
+    async def begin(self, attempt: Attempt, failed: Fault | None = None) -> None:
+        """Put an attempt on the books; it may be made when this returns. `failed` is what ended the one before it.
+
+        Raises:
+            ClientFault: the key may not: its budget or a limit is used up.
+            Fault: the ledger cannot be written; nothing is done that would not be in it.
+        """
+        tried = self._try(attempt)
+        if self._account is None:
+            self._account = await self._books.ledger.open(self._intent(), tried, self._progress)
+        else:
+            assert self._attempt is not None, "an attempt comes before the next"  # noqa: S101
+            await self._account.retry(self._outcome(failed, self._attempt), tried)
+        self._attempt = attempt
+        self._began = time.monotonic()
+        self.record = Record()
+
+    async def extend(self) -> None:
+        """Let the budget bear more output than it does.
+
+        Raises:
+            ClientFault: it cannot.
+        """
+        assert self._account is not None, "only what is on the books can be extended"  # noqa: S101
+        if not await self._account.extend(estimate_tokens(self.record.output_bytes)):
+            raise ClientFault(OVER_BUDGET)
+
+    async def end(self, error: BaseException | None = None) -> None:
+        """Settle the call, and tell who watches. `error` is what ended it early; only the first time counts."""
+        attempt, account = self._attempt, self._account
+        if attempt is None or account is None:
+            return
+        self._attempt = None
+        if isinstance(error, Fault):
+            self.record.error = error.info
+        outcome = self._outcome(error, attempt)
+        if self.record.finish is not None and self.record.usage.input:
+            attempt.estimate.learn(self.record.usage.input)
+        try:
+            self.cost = await account.settle(outcome)
+        finally:
+            self._tell(attempt, outcome)
+
+    def cost_header(self) -> dict[str, str]:
+        """Return the header that tells a client what its call cost, in dollars."""
+        return {} if self.cost is None else {"x-penstock-cost": format_dollars(self.cost)}
+
+    def _intent(self) -> Intent:
+        call = self.call
+        return Intent(
+            request=call.id,
+            key=call.key,
+            model=call.inbound.model,
+            client_protocol=call.protocol.name,
+            stream=call.inbound.stream,
+            created_ms=call.created_ms,
+        )
+
+    def _try(self, attempt: Attempt) -> Try:
+        provider, model, key = attempt.provider.name, attempt.model, self.call.key
+        # What a key may use up is weighed with care; for others a crash alone would ask, and its answer is flagged.
+        weighed = key.budget is not None or key.limits.tokens_per_minute is not None
+        return Try(
+            provider=provider,
+            upstream_model=model,
+            upstream_protocol=attempt.protocol.name,
+            input_tokens=attempt.estimate.tokens() if weighed else estimate_tokens(len(attempt.outbound.body)),
+            max_output=_max_output(self.call) if weighed else None,
+            price=self._books.prices.of(provider, model, self.call.created),
+        )
+
+    def _progress(self) -> Progress:
+        return Progress(usage=self.record.usage, output_tokens=estimate_tokens(self.record.output_bytes))
+
+    def _outcome(self, error: BaseException | None, attempt: Attempt) -> Outcome:
+        record = self.record
+        usage, source = _usage(record, error, attempt)
+        return Outcome(
+            end=_end(record, error),
+            error=record.error.kind if record.error else None,
+            usage=usage,
+            source=source,
+            first_output_ms=_ms(record.first_output - self._began) if record.first_output else None,
+            duration_ms=_ms(time.monotonic() - self._began),
+            gaps=record.gaps,
+        )
+
+    def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
+        call, record = self.call, self.record
+        ended = Ended(
+            request=call.id,
+            key=call.key.name,
+            model=call.inbound.model,
+            provider=attempt.provider.name,
+            upstream_model=attempt.model,
+            client_protocol=call.protocol.name,
+            upstream_protocol=attempt.protocol.name,
+            stream=call.inbound.stream,
+            end=outcome.end,
+            error=record.error.kind if record.error else None,
+            finish=record.finish.raw if record.finish else None,
+            usage=outcome.usage,
+            usage_source=outcome.source,
+            cost=self.cost,
+            first_output=record.first_output - call.started if record.first_output else None,
+            seconds=time.monotonic() - call.started,
+            gaps=record.gaps,
+            reason=record.finish.reason if record.finish else None,
+        )
+        for observe in self._books.observers:
+            observe(ended)
+
+
+def _end(record: Record, error: BaseException | None) -> End:
+    """Return in a word how an attempt ended."""
+    if record.error is not None:
+        if record.error.kind == "timeout":
+            return "timed_out"
+        return "over_budget" if record.error.code == OVER_BUDGET.code else "failed"
+    if error is None:
+        return "completed"
+    return "client_gone" if isinstance(error, asyncio.CancelledError | ConnectionError) else "defect"
+
+
+def _usage(record: Record, error: BaseException | None, attempt: Attempt) -> tuple[Usage, UsageSource]:
+    """Return what an attempt used up, and who says so."""
+    if isinstance(error, Fault) and not record.begun and not record.usage.known:
+        return _NOTHING, "estimate"  # it was refused, or broke before there was anything: nobody bills error texts
+    usage = record.usage_or_estimate(attempt.estimate.tokens)
+    if not usage.estimated:
+        return usage, "provider"
+    return usage, "partial" if record.usage.known else "estimate"
+
+
+def _max_output(call: Call) -> int | None:
+    """Return how much output a client allows, over all the answers that it asks for; None if it does not say."""
+    try:
+        ask = call.read()
+    except ClientFault:  # its provider may understand what nobody else would
+        return None
+    return None if ask.max_output is None else ask.max_output * ask.choices
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

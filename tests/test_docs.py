@@ -23,7 +23,7 @@ from aiohttp.test_utils import TestServer
 from msgspec import Struct
 
 from penstock.accounts.price_settings import PriceSettings
-from penstock.config import Config, ResponsesSettings, ServerSettings, StoreSettings, load, parse
+from penstock.config import AdminSettings, Config, ResponsesSettings, ServerSettings, StoreSettings, load, parse
 from penstock.core.errors import ConfigError, ErrorInfo, ErrorKind
 from penstock.protocols.base import ModelFacts
 from penstock.protocols.registry import PROTOCOLS
@@ -263,8 +263,9 @@ BAD = [
 
 
 def environ_of(text: str) -> dict[str, str]:
-    """Return an environment in which every variable that a configuration names is set."""
-    return dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "5e" * 32)
+    """Return an environment in which every variable that a configuration names is set, each to another text."""
+    names = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text))
+    return {name: f"{number:02x}" * 32 for number, name in enumerate(names)}
 
 
 @pytest.mark.parametrize("text", GOOD)
@@ -296,6 +297,7 @@ def test_the_example_configuration_is_read_and_holds_every_section():
     ("first", "struct"),
     [
         ("server key", ServerSettings),
+        ("admin key", AdminSettings),
         ("store key", StoreSettings),
         ("provider key", ProviderSettings),
         ("access key", Access),

@@ -23,7 +23,7 @@ from aiohttp.test_utils import TestServer
 from msgspec import Struct
 
 from penstock.accounts.price_settings import PriceSettings
-from penstock.config import AdminSettings, Config, ResponsesSettings, ServerSettings, StoreSettings, load, parse
+from penstock.config import AdminSettings, Config, Limits, ResponsesSettings, ServerSettings, StoreSettings, load, parse
 from penstock.core.errors import ConfigError, ErrorInfo, ErrorKind
 from penstock.protocols.base import ModelFacts
 from penstock.protocols.registry import PROTOCOLS
@@ -297,6 +297,7 @@ def test_the_example_configuration_is_read_and_holds_every_section():
     ("first", "struct"),
     [
         ("server key", ServerSettings),
+        ("limit", Limits),
         ("admin key", AdminSettings),
         ("store key", StoreSettings),
         ("provider key", ProviderSettings),

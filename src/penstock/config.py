@@ -38,6 +38,36 @@ _KEY_FIELDS = ("name", "key")
 T = TypeVar("T")
 
 
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Limits(Struct, frozen=True):
+    """How much time clients may take, in seconds, and how many connections providers are given.
+
+    Attributes:
+        head: for the head of a request, from its first byte; for the first one, from when the client connected.
+        body: for a body.
+        body_grace: of a body in which it may come as slowly as it likes.
+        body_rate: bytes a second that must come after that, on average.
+        keep_alive: between an answer and the next request. Longer than SDKs and proxies keep a connection, so that
+            they close it first.
+        stall: without taking a byte of what waits to be sent.
+        linger: to take the answer, and to send the rest of a request that was refused before it was complete.
+        provider_connections: open at once to one address of a provider; as many requests again may wait for one.
+        provider_wait: for one of these.
+    """
+
+    head: Seconds = 10.0
+    body: Seconds = 120.0
+    body_grace: Seconds = 5.0
+    body_rate: Annotated[int, Meta(ge=1)] = 1000
+    keep_alive: Seconds = 75.0
+    stall: Seconds = 60.0
+    linger: Seconds = 5.0
+    provider_connections: Annotated[int, Meta(ge=1)] = 1000
+    provider_wait: Seconds = 5.0
+
+
 class ServerSettings(Struct, frozen=True):
     """How to serve.
 
@@ -46,12 +76,14 @@ class ServerSettings(Struct, frozen=True):
         port: likewise; 0 takes any free one.
         heartbeat: seconds for which a stream may be silent before its client is told that it lives; 0 never tells.
         trusted_proxies: networks of proxies whose X-Forwarded-For is believed.
+        limits: how much time clients may take.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     heartbeat: Annotated[float, Meta(ge=0)] = 15.0
     trusted_proxies: tuple[str, ...] = ()
+    limits: Limits = Limits()
 
 
 class AdminSettings(Struct, frozen=True):
@@ -217,6 +249,8 @@ def _price(glob: str, raw: object) -> tuple[str, Price]:
 
 
 def _server(raw: object) -> ServerSettings:
+    if isinstance(raw, dict) and "limits" in raw:
+        convert(cast("dict[str, object]", raw)["limits"], Limits, "server.limits")  # an unknown key is a mistake
     server = convert(raw, ServerSettings, "server")
     for index, network in enumerate(server.trusted_proxies):
         try:

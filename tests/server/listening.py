@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 from msgspec import Struct
 
+from penstock.config import Limits
 from penstock.core.errors import Fault
 from penstock.server.client import StreamClient
-from penstock.server.connection import Limits
 from penstock.server.http import Handler, HttpFault, Request, Response
 from penstock.server.listener import Listener, listen
 

@@ -6,15 +6,15 @@ import socket
 import msgspec
 import pytest
 
+from penstock.config import Limits
 from penstock.server import listener
 from penstock.server.client import StreamClient
-from penstock.server.connection import Limits
 from penstock.server.http import Request, Response
 from tests.server.listening import echo, refuse, site
 
 pytestmark = pytest.mark.anyio
 
-LONG = Limits(head=60, body=60, keep_alive=60, stall=60, linger=60)
+LONG = Limits(head=60, body=60, body_grace=60, keep_alive=60, stall=60, linger=60)
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -40,28 +40,50 @@ async def test_a_head_that_comes_byte_by_byte_for_ever_is_a_408() -> None:
         assert await client.rest() == (b"", False)
 
 
+async def test_a_client_cannot_put_off_the_end_of_its_time_by_beginning_late() -> None:
+    async with site(echo, only(head=0.2)) as server:
+        client = await server.client()
+        await asyncio.sleep(0.15)
+        client.send(GET[:1])
+        assert (await asyncio.wait_for(client.answer(), 0.15)).status == 408
+
+
 async def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
     async with site(echo, only(head=0.05)) as server:
         assert await server.asked(b"") == b""
         assert await server.asked(b"\r\n\r\n") == b""
 
 
-async def test_a_body_that_stops_coming_is_a_408() -> None:
-    async with site(echo, only(body=0.1)) as server:
+@pytest.mark.parametrize("packet", [POST[:-2], POST[:-5]])
+async def test_a_body_that_stops_coming_is_a_408(packet: bytes) -> None:
+    async with site(echo, only(body_grace=0.1)) as server:
         client = await server.client()
-        client.send(POST[:-2])
-        assert (await client.answer()).status == 408
+        client.send(packet)
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (408, b"The body came at less than 1000 B/s.")
         assert await client.rest() == (b"", False)
 
 
-async def test_a_body_may_take_long_as_long_as_it_comes() -> None:
-    async with site(echo, only(body=0.1)) as server:
+async def trickled(limits: Limits, gap: float) -> tuple[int, bytes]:
+    """Return what a client gets that sends the five bytes of its body with a gap before each."""
+    async with site(echo, limits) as server:
         client = await server.client()
         client.send(POST[:-5])
         for byte in b"hello":
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(gap)
             client.send(bytes([byte]))
-        assert (await client.answer()).body == b"POST /b hello"
+        answer = await client.answer()
+        return answer.status, answer.body
+
+
+async def test_a_body_may_come_slowly_but_not_too_slowly() -> None:
+    assert await trickled(only(body_grace=0.1, body_rate=10), 0.05) == (200, b"POST /b hello")
+    assert await trickled(only(body_grace=0.1, body_rate=100), 0.05) == (408, b"The body came at less than 100 B/s.")
+
+
+async def test_a_body_that_comes_fast_enough_may_not_take_for_ever() -> None:
+    told = b"The body was not complete after 0.12 s."
+    assert await trickled(only(body=0.12, body_grace=0.1, body_rate=10), 0.05) == (408, told)
 
 
 async def test_the_rest_of_a_refused_body_is_not_waited_for_for_ever_however_it_comes() -> None:
@@ -91,7 +113,7 @@ async def test_an_answer_may_take_as_long_as_it_takes() -> None:
         await asyncio.sleep(0.1)
         return await echo(request)
 
-    async with site(slow, Limits(0.01, 0.01, 0.01, 0.01, 0.01)) as server:
+    async with site(slow, Limits(head=0.01, body=0.01, keep_alive=0.01, stall=0.01, linger=0.01)) as server:
         client = await server.client()
         client.send(POST)
         assert (await client.answer()).body == b"POST /b hello"
@@ -118,7 +140,7 @@ async def test_a_body_behind_a_slow_answer_has_its_time_from_when_it_is_its_turn
         await asyncio.sleep(0.1)
         return await echo(request)
 
-    async with site(slow, only(body=0.15)) as server:
+    async with site(slow, only(body_grace=0.15)) as server:
         client = await server.client()
         client.send(GET + POST[:-2])
         assert (await client.answer()).status == 200
@@ -151,7 +173,7 @@ async def test_a_client_that_takes_nothing_counts_as_gone(handler: listener.Hand
 
 
 async def test_a_client_that_takes_little_at_a_time_gets_all_of_it() -> None:
-    async with site(huge, Limits(0.05, 0.05, 0.05, 0.2, 0.05)) as server:
+    async with site(huge, Limits(head=0.05, body=0.05, keep_alive=0.05, stall=0.2, linger=0.05)) as server:
         client = await server.client()
         client.send(GET)
         got = 0

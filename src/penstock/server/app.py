@@ -110,7 +110,7 @@ async def start(
         kept = Kept(_response_store(config.responses, database))
         usage = _usage(UsageStore(database))
         endpoints = Endpoints(gateway, catalog, door, kept, usage=usage, metrics=metrics, tracing=tracing)
-        listener = await listen(endpoints.handle, config.server.host, config.server.port)
+        listener = await listen(endpoints.handle, config.server.host, config.server.port, config.server.limits)
         started.push_async_callback(_stop, listener, gateway)
         host, port = listener.addresses[0]
         return Service(f"http://{_written(host)}:{port}", catalog, metrics, endpoints, started.pop_all())

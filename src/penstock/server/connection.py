@@ -16,10 +16,12 @@ from collections import deque
 from typing import Literal, cast
 
 import httptools
-from msgspec import Struct
 
+from penstock.config import Limits
 from penstock.server.http import Handler, HttpFault, Request, Response, decoded, head
 from penstock.server.rules import (
+    HEAD_FRAMING,
+    MAX_BEYOND,
     MAX_BODY,
     MAX_FRAMING,
     MAX_HEAD,
@@ -45,25 +47,6 @@ RESET_DELAY = 0.25
 
 _UNLIMITED = float("inf")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-class Limits(Struct, frozen=True):
-    """How long a client may take, in seconds; the listener looks once a second.
-
-    Attributes:
-        head: for a head, from its first byte, and for the first byte of a new connection.
-        body: between two pieces of a body.
-        keep_alive: between an answer and the next request. Longer than SDKs and proxies keep a connection, so that
-            they close it first.
-        stall: without taking a byte of what waits to be sent.
-        linger: to take the answer, and to send the rest of a request that was refused before it was complete.
-    """
-
-    head: float = 30.0
-    body: float = 30.0
-    keep_alive: float = 75.0
-    stall: float = 60.0
-    linger: float = 5.0
 
 
 class Shared:
@@ -102,9 +85,9 @@ class Connection(asyncio.Protocol):
     """State of one connection."""
 
     __slots__ = (
-        "_ahead", "_begun_now", "_current", "_deadline", "_deaf", "_drained", "_end", "_fields", "_full",
-        "_incoming", "_keep", "_lost", "_open", "_parser", "_paused", "_received", "_shared",
-        "_stalled_since", "_target", "_task", "_transport", "_unsent", "_waiting",
+        "_ahead", "_begun_now", "_body_since", "_current", "_deadline", "_deaf", "_drained", "_end", "_fields",
+        "_full", "_incoming", "_keep", "_lost", "_open", "_parser", "_paused", "_received", "_served", "_shared",
+        "_stalled_since", "_taken", "_target", "_task", "_transport", "_waiting", "_written",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -121,7 +104,9 @@ class Connection(asyncio.Protocol):
         self._incoming: Request | None = None  # its head is complete
         self._deaf = False  # nothing is read any more
         # The request that is being answered, and those behind it.
+        self._served = False  # whether there was one before
         self._current: Request | None = None
+        self._body_since = 0.0  # its body is waited for
         self._task: asyncio.Task[None] | None = None
         self._end: Literal["missing", "complete", "broken"] = "missing"  # of the answer, as far as it has been sent
         self._keep = False  # whether the connection outlives the answer
@@ -131,7 +116,7 @@ class Connection(asyncio.Protocol):
         # The way back.
         self._full = False
         self._drained: asyncio.Future[None] | None = None
-        self._unsent = 0
+        self._written = self._taken = 0  # bytes, by us and by the client
         self._stalled_since = 0.0
         self._lost = False
         self._deadline = _UNLIMITED
@@ -161,6 +146,7 @@ class Connection(asyncio.Protocol):
         if transport.is_closing():
             return False
         transport.write(data)
+        self._written += len(data)
         return transport.get_write_buffer_size() <= HIGH_WATER
 
     async def drained(self) -> None:
@@ -209,8 +195,9 @@ class Connection(asyncio.Protocol):
         if self._lost:
             return  # its handler is about to end
         unsent = self._transport.get_write_buffer_size()
-        if unsent == 0 or unsent != self._unsent:
-            self._unsent = unsent
+        taken = self._written - unsent
+        if unsent == 0 or taken != self._taken:
+            self._taken = taken
             self._stalled_since = now
         elif now - self._stalled_since > self._shared.limits.stall:
             self._transport.abort()
@@ -232,6 +219,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
         if self._deaf:
+            self._drop(len(data))
             return
         self._begun_now = False
         self._feed(data)
@@ -356,14 +344,26 @@ class Connection(asyncio.Protocol):
         if not self._begun_now:
             self._received += size
         if request is None:
-            if self._received > MAX_HEAD + MAX_TARGET:
+            if self._received > MAX_HEAD + MAX_TARGET + HEAD_FRAMING:
                 self._refuse(head_too_large())
-            elif self._begun_now and self._current is None:
+            elif self._begun_now and self._served and self._current is None:
                 self._deadline = self._shared.loop.time() + self._shared.limits.head
         elif self._received - request.size > MAX_FRAMING:
             self._refuse(HttpFault(400, f"The framing of the body exceeds {MAX_FRAMING // 2**20} MiB."))
         elif request is self._current and self._task is not None:
-            self._deadline = self._shared.loop.time() + self._shared.limits.body
+            self._deadline = self._body_deadline(request)
+
+    def _body_deadline(self, request: Request) -> float:
+        """Return when the body must be complete, or more of it have come."""
+        limits = self._shared.limits
+        return self._body_since + min(limits.body, limits.body_grace + request.size / limits.body_rate)
+
+    def _drop(self, size: int) -> None:
+        """Count bytes that nobody reads. A client that does not stop is kept from sending more."""
+        self._received += size
+        if self._received > MAX_BODY + MAX_BEYOND and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _request(self, method: str) -> Request:
         """Return the request whose head has come so far."""
@@ -395,8 +395,10 @@ class Connection(asyncio.Protocol):
             self._waiting.append(request)
 
     def _serve(self, request: Request) -> None:
+        self._served = True
         self._current = request
-        self._deadline = _UNLIMITED
+        self._body_since = self._shared.loop.time()
+        self._deadline = _UNLIMITED if request.complete or request.fault else self._body_deadline(request)
         self._task = self._shared.loop.create_task(self._answer(request))
 
     async def _answer(self, request: Request) -> None:
@@ -453,8 +455,6 @@ class Connection(asyncio.Protocol):
             self._deadline = now + (limits.head if self._open else limits.keep_alive)
         else:
             self._serve(self._waiting.popleft())
-            if self._current is self._incoming:
-                self._deadline = now + limits.body
         if self._paused and not self._waiting:
             self._paused = False
             self._ahead = 0
@@ -472,7 +472,9 @@ class Connection(asyncio.Protocol):
         limits = self._shared.limits
         self._deadline = _UNLIMITED
         if self._task is not None:
-            self._refuse(HttpFault(408, f"Nothing of the body came for {limits.body:g} s.", "timeout"))
+            long = self._shared.loop.time() - self._body_since >= limits.body
+            slow = f"was not complete after {limits.body:g} s" if long else f"came at less than {limits.body_rate} B/s"
+            self._refuse(HttpFault(408, f"The body {slow}.", "timeout"))
         elif self._open and self._current is None:
             self._refuse(HttpFault(408, f"The head was not complete after {limits.head:g} s.", "timeout"))
         elif self._deaf or self._current is not None:

@@ -6,7 +6,8 @@ import socket
 import time
 from email.utils import formatdate
 
-from penstock.server.connection import Connection, Limits, Shared
+from penstock.config import Limits
+from penstock.server.connection import Connection, Shared
 from penstock.server.http import Handler
 
 BACKLOG = 4096
@@ -17,7 +18,10 @@ MAX_UNSENT = 64 * 1024
 takes no more before a third of them is gone: a slow client would look like one that takes nothing."""
 
 TICK = 1.0
-"""Seconds between two looks at the clocks of all connections: one timer for all, instead of one for each request."""
+"""Seconds between two looks at the clock of a connection: one timer for all, instead of one for each request."""
+
+AT_ONCE = 32
+"""Connections whose clocks are looked at without a break. Thousands can expire at once, and others are being served."""
 
 
 class Listener:
@@ -50,11 +54,21 @@ class Listener:
             connection.abort()
 
     def _tick(self) -> None:
-        self._timer = self._shared.loop.call_later(TICK, self._tick)
+        """Begin a round."""
         self._shared.date = f"Date: {formatdate(time.time(), usegmt=True)}\r\n".encode("ascii")
+        self._look(tuple(self._shared.connections), 0, self._shared.loop.time())
+
+    def _look(self, connections: tuple[Connection, ...], begin: int, round_began: float) -> None:
+        """Look at the next few clocks; spread the others over the rest of the round."""
+        end = begin + AT_ONCE
         now = self._shared.loop.time()
-        for connection in tuple(self._shared.connections):
+        for connection in connections[begin:end]:
             connection.look_at_clock(now)
+        if end < len(connections):
+            when = round_began + TICK * end / len(connections)
+            self._timer = self._shared.loop.call_at(when, self._look, connections, end, round_began)
+        else:
+            self._timer = self._shared.loop.call_at(round_began + TICK, self._tick)
 
 
 async def listen(handler: Handler, host: str, port: int, limits: Limits | None = None) -> Listener:

@@ -11,7 +11,7 @@ from penstock.server.http import HttpFault, Request
 MAX_BODY = 32 * 1024 * 1024
 """Bytes of a request body. Anthropic's API takes as many."""
 
-MAX_TARGET = 16 * 1024
+MAX_TARGET = 8 * 1024
 """Bytes of path and query."""
 
 MAX_HEAD = 64 * 1024
@@ -19,6 +19,13 @@ MAX_HEAD = 64 * 1024
 
 MAX_HEADERS = 100
 """Headers of a request, trailers included."""
+
+HEAD_FRAMING = 1024
+"""Bytes that a head may have beside its target and the names and values of its headers."""
+
+MAX_BEYOND = 1024 * 1024
+"""Bytes beyond MAX_BODY that are read and dropped, so that a client can take the answer. To close while more comes is a
+reset, which can outrun it."""
 
 MAX_FRAMING = 1024 * 1024
 """Bytes that a chunked body may have beside its content: sizes, extensions, trailers."""

@@ -1,13 +1,14 @@
 """How well upstreams do, told apart from how well their clients do.
 
+    health.calling(upstream, now)           it is asked now
     health.failed(upstream, error, now)     a status that is its fault, a connection that broke, a limit that passed
     health.succeeded(upstream)              an answer that ended well
     health.standing(upstream, now)          "good", "probe" or "ejected"
 
 Envoy's outlier detection is the model (https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier):
-so many failures in a row eject an upstream for a time that doubles; then one single call may find out whether it is
-well again. A break in the middle of an answer counts as a failure, and only an answer that ended well as a success, so
-an upstream that breaks each stream is found out although it accepts every call.
+so many failures in a row, or among the last calls, eject an upstream for a time that doubles; then one single call may
+find out whether it is well again. A break in the middle of an answer counts as a failure, and only an answer that ended
+well as a success, so an upstream that breaks each stream is found out although it accepts every call.
 """
 
 from typing import Literal
@@ -16,6 +17,12 @@ from msgspec import Struct
 
 FAILURES = 5
 """Failures in a row that eject an upstream."""
+
+WINDOW = 20
+"""Calls that are remembered of an upstream that sometimes fails."""
+
+MAX_FAILURES = 10
+"""Failures among these that eject it, too."""
 
 EJECTION = 30.0
 """Seconds of the first ejection; each further one in a row lasts twice as long."""
@@ -26,6 +33,8 @@ MAX_EJECTION = 300.0
 PROBE = 60.0
 """Seconds after which a probe of which nothing was heard no longer keeps others away."""
 
+_REMEMBERED = (1 << WINDOW) - 1
+
 Standing = Literal["good", "probe", "ejected"]
 
 
@@ -34,6 +43,7 @@ class Condition(Struct):
 
     Attributes:
         failures: in a row.
+        recent: how the last `WINDOW` calls ended, a bit for each: 1 for a failure, the last call in the lowest.
         ejections: in a row.
         until: until when it is ejected, in seconds of the caller's clock; 0 if it is not.
         probed: since when a probe is under way; None if none is.
@@ -41,6 +51,7 @@ class Condition(Struct):
     """
 
     failures: int = 0
+    recent: int = 0
     ejections: int = 0
     until: float = 0.0
     probed: float | None = None
@@ -67,15 +78,24 @@ class Health:
             self._conditions[upstream].probed = now
 
     def succeeded(self, upstream: str) -> None:
-        """Note an answer that ended well."""
-        self._conditions.pop(upstream, None)
+        """Note an answer that ended well: an ejection is over, and five in a row begin anew."""
+        condition = self._conditions.get(upstream)
+        if condition is None:
+            return
+        recent = 0 if condition.until else condition.recent << 1 & _REMEMBERED
+        if recent:
+            self._conditions[upstream] = Condition(recent=recent, last_error=condition.last_error)
+        else:
+            del self._conditions[upstream]
 
     def failed(self, upstream: str, error: str, now: float) -> None:
         """Note a failure of an upstream: never what was its client's fault, nor that its client left."""
         condition = self._conditions.setdefault(upstream, Condition())
         condition.failures += 1
+        condition.recent = (condition.recent << 1 | 1) & _REMEMBERED
         condition.last_error = error
-        if condition.probed is not None or (condition.failures >= FAILURES and not condition.until):
+        bad = condition.failures >= FAILURES or condition.recent.bit_count() >= MAX_FAILURES
+        if condition.probed is not None or (bad and not condition.until):
             condition.until = now + min(EJECTION * 2**condition.ejections, MAX_EJECTION)
             condition.ejections += 1
             condition.probed = None

@@ -1,9 +1,7 @@
 """The order in which the targets of a model are tried."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
-
-from msgspec import Struct
+from typing import Literal, Protocol, TypeVar
 
 from penstock.routing.health import Health
 
@@ -13,11 +11,18 @@ Strategy = Literal[
 ]
 
 
-class Candidate(Struct, frozen=True):
-    """A target that may be tried: its upstream's name, as `Health` knows it, and its share of calls."""
+class Candidate(Protocol):
+    """A target that may be tried."""
 
-    upstream: str
-    weight: int = 1
+    @property
+    def upstream(self) -> str:
+        """Its name, as `Health` knows it."""
+        ...
+
+    @property
+    def weight(self) -> int:
+        """Its share of calls; 0: only where no other is left."""
+        ...
 
 
 C = TypeVar("C", bound=Candidate)

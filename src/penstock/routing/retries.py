@@ -29,7 +29,7 @@ class RetryBudget:
     """State: what further attempts there are. Times are seconds of a clock that only goes forward."""
 
     def __init__(self) -> None:
-        self._requests = 0  # that no attempt was taken for yet
+        self._requests = 0  # that no attempt was taken for yet; below 0 after more attempts than they earned
         self._floor = FLOOR
         self._filled = 0.0
 
@@ -48,6 +48,13 @@ class RetryBudget:
         else:
             return False
         return True
+
+    def spend(self) -> None:
+        """Take a further attempt that is made in any case: of an upstream of which nothing bad is known.
+
+        Nothing storms there: after a few failures it is one of which something bad is known. Later attempts pay.
+        """
+        self._requests = max(self._requests - REQUESTS, -REMEMBERED)
 
 
 def pause(tries: int, retry_after: float | None, draw: Callable[[], float]) -> float | None:

@@ -135,3 +135,11 @@ def test_a_file_is_read_with_its_name_in_every_mistake(tmp_path: Path):
 )
 def test_a_mistake_is_one_line_with_its_path_and_the_nearest_name(text: str, message: str):
     assert mistake(text).startswith(f"penstock.toml: {message}")
+
+
+def test_a_limit_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ConfigError, match=r'server.limits.had: unknown key; did you mean "head"'):
+        parse("[server.limits]\nhad = 5", {})
+    with pytest.raises(ConfigError, match=r"server.limits.head: "):
+        parse("[server.limits]\nhead = 0", {})
+    assert parse("[server.limits]\nhead = 5", {}).server.limits.head == 5

@@ -249,9 +249,8 @@ def _price(glob: str, raw: object) -> tuple[str, Price]:
 
 
 def _server(raw: object) -> ServerSettings:
-    if isinstance(raw, dict) and "limits" in raw:
-        convert(cast("dict[str, object]", raw)["limits"], Limits, "server.limits")  # an unknown key is a mistake
     server = convert(raw, ServerSettings, "server")
+    convert(cast("dict[str, object]", raw).get("limits", {}), Limits, "server.limits")  # for what is unknown in it
     for index, network in enumerate(server.trusted_proxies):
         try:
             read_network(network)

@@ -104,13 +104,15 @@ async def start(
         metrics, tracing = Metrics(), open_tracing(config.telemetry.otlp)
         started.push_async_callback(asyncio.to_thread, tracing.close)
         books = Books(ledger, config.price_book(catalog), (metrics.observe, tracing.observe))
-        gateway = Gateway(catalog, Transport(), books, config.server.heartbeat)
+        limits = config.server.limits
+        transport = Transport(max_connections=limits.provider_connections, slot_timeout=limits.provider_wait)
+        gateway = Gateway(catalog, transport, books, config.server.heartbeat)
         started.push_async_callback(gateway.close)
         door = Door(keys, config.server.trusted_proxies)
         kept = Kept(_response_store(config.responses, database))
         usage = _usage(UsageStore(database))
         endpoints = Endpoints(gateway, catalog, door, kept, usage=usage, metrics=metrics, tracing=tracing)
-        listener = await listen(endpoints.handle, config.server.host, config.server.port, config.server.limits)
+        listener = await listen(endpoints.handle, config.server.host, config.server.port, limits)
         started.push_async_callback(_stop, listener, gateway)
         host, port = listener.addresses[0]
         return Service(f"http://{_written(host)}:{port}", catalog, metrics, endpoints, started.pop_all())

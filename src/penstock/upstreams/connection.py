@@ -10,6 +10,7 @@ wake-up and no queue. docs/decisions/0005 says why this is not a library: the re
 """
 
 import asyncio
+import threading
 import zlib
 from collections.abc import Callable
 from typing import cast
@@ -22,10 +23,17 @@ MAX_CROSSING = 1.0
 MAX_HEAD = 64 * 1024
 """Bytes of status line and headers."""
 
-HIGH_WATER = 256 * 1024
-"""Bytes of body that wait to be read, before the provider is kept from sending more (promise 4.7)."""
+READ_SIZE = 64 * 1024
+"""Bytes to take from the system at once."""
+
+HIGH_WATER = 32 * 1024
+"""Bytes of body that wait to be read, before the provider is kept from sending more. With what is taken at once, with
+what waits to be sent to the client, and with the last piece sent, that is less than 256 KiB a stream."""
 
 _CODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+_of_thread = threading.local()
 
 
 class ClosedError(Exception):
@@ -36,7 +44,7 @@ class BadResponseError(Exception):
     """What the provider sent is not HTTP, or not encoded in a way known here."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """State of one connection. One request at a time; whoever sends it reads the response or calls `abort`.
 
     Attributes:
@@ -45,13 +53,14 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body_size", "_clock", "_decoder", "_ends_with_connection", "_error", "_head_size", "_headers_done", "_into",
-        "_keep", "_loop", "_over", "_parser", "_patience", "_paused", "_pieces", "_resting_since", "_sent_at",
-        "_stopped", "_transport", "_waiter", "_waiting_since", "headers", "status",
+        "_body_size", "_buffer", "_clock", "_decoder", "_ends_with_connection", "_error", "_head_size",
+        "_headers_done", "_into", "_keep", "_loop", "_over", "_parser", "_patience", "_paused", "_pieces",
+        "_resting_since", "_sent_at", "_stopped", "_transport", "_waiter", "_waiting_since", "headers", "status",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._buffer = _buffer()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._into: Callable[[bytes], bool] | None = None
@@ -174,28 +183,32 @@ class Connection(asyncio.Protocol):
         """Take the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to put what comes."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Parse what came, and wake whoever waits for it."""
         if self._over:
             self.abort()  # nobody asked for anything
             return
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(self._error or BadResponseError("not HTTP"))
             return
         if not self._headers_done:
-            self._head_size += len(data)
+            self._head_size += nbytes
             if self._head_size > MAX_HEAD:
                 self._fail(BadResponseError("head too large"))
                 return
-        if self._body_size > HIGH_WATER and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
         if self._into is None or self._over:
             self._wake()
         else:
             self._hand_on_at_once(self._into)
+        if self._body_size > HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end: that of the body, if nothing else was to say where it ends."""
@@ -341,3 +354,10 @@ class Connection(asyncio.Protocol):
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
+
+
+def _buffer() -> memoryview:
+    """Return what all connections of a thread read into: each parses what it has read before another reads."""
+    if not hasattr(_of_thread, "buffer"):
+        _of_thread.buffer = memoryview(bytearray(READ_SIZE))
+    return _of_thread.buffer

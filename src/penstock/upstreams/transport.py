@@ -26,6 +26,7 @@ from penstock.protocols.base import Outbound
 from penstock.upstreams.auth import credential_headers
 from penstock.upstreams.catalog import Provider
 from penstock.upstreams.connection import BadResponseError, ClosedError, Connection
+from penstock.upstreams.slots import NoSlotError, Slots
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to resolve, connect and shake hands."""
@@ -41,6 +42,12 @@ KEEPALIVE = 4.0
 
 MAX_IDLE = 256
 """Unused connections to keep for each address."""
+
+MAX_CONNECTIONS = 1000
+"""Connections to have open to each address."""
+
+SLOT_TIMEOUT = 5.0
+"""Seconds to wait for one of them to become free."""
 
 HAPPY_EYEBALLS_DELAY = 0.25
 """Seconds to wait for one address of a host before the next is tried beside it (RFC 8305)."""
@@ -76,9 +83,19 @@ class _CrossedError(Exception):
 class Transport:
     """The connections of one process. They belong to the loop that first calls `open`."""
 
-    def __init__(self, connect_timeout: float = CONNECT_TIMEOUT, idle_timeout: float = IDLE_TIMEOUT) -> None:
+    def __init__(
+        self,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_connections: int = MAX_CONNECTIONS,
+        slot_timeout: float = SLOT_TIMEOUT,
+    ) -> None:
+        """Make no connection yet. Times are in seconds; `max_connections` are for each address."""
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
+        self._max_connections = max_connections
+        self._slot_timeout = slot_timeout
+        self._slots: dict[_Address, Slots] = {}
         self._doors: dict[tuple[str, str], _Door] = {}
         self._idle: dict[_Address, deque[Connection]] = {}
         self._busy: set[Connection] = set()
@@ -89,15 +106,27 @@ class Transport:
         Raises:
             ClientFault: a header that the client gave for the provider cannot be sent.
             UpstreamFault: there is no response; `code` is `connect_failed`, `connect_timeout`, `disconnected`,
-                `idle_timeout` or `bad_response`.
+                `idle_timeout`, `bad_response` or `pool_exhausted`.
         """
         door = self._door(provider)
         request = _request(door, outbound)
+        slots = self._slots.get(door.address) or self._new_slots(door.address)
+        try:
+            await slots.take()
+        except NoSlotError:
+            raise _fault("overloaded", "All connections to {} are in use", provider.name, "pool_exhausted") from None
+        try:
+            return await self._reach(door, request)
+        except BaseException:
+            slots.give_back()
+            raise
+
+    async def _reach(self, door: _Door, request: bytes) -> "UpstreamResponse":
         rested = self._rested(door.address)
         if rested is not None:
             with contextlib.suppress(_CrossedError):
                 return await self._ask(door, rested, request)
-        return await self._ask(door, await self._connect(door.address, provider.name), request)
+        return await self._ask(door, await self._connect(door.address, door.provider.name), request)
 
     def cut(self) -> None:
         """Break off all responses that are still being read."""
@@ -135,6 +164,10 @@ class Transport:
             door = self._doors[name] = _make_door(provider)
         return door
 
+    def _new_slots(self, address: _Address) -> Slots:
+        slots = self._slots[address] = Slots(self._max_connections, self._slot_timeout)
+        return slots
+
     def _rested(self, address: _Address) -> Connection | None:
         """Return the connection that was used last, if any is left that a provider will not just have closed."""
         idle = self._idle.get(address)
@@ -157,6 +190,7 @@ class Transport:
     def _take_back(self, address: _Address, connection: Connection) -> None:
         """Put a connection aside after its response, if another request may follow; else close it."""
         self._busy.discard(connection)
+        self._slots[address].give_back()
         idle = self._idle.setdefault(address, deque())
         while idle and idle[0].age() >= KEEPALIVE:
             idle.popleft().abort()

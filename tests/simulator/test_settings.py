@@ -7,9 +7,7 @@ from penstock.simulator.settings import Settings, parse_settings, split_model
 
 
 def test_every_setting_can_be_given_as_text():
-    text = (
-        "ttft=0.2,gap=0.05,length=200,fault=error-before,fault_at=7,status=429,retry_after=3,cache_read=5,cache_write=6"
-    )
+    text = "ttft=0.2,gap=0.05,length=200,fault=error-before,fault_at=7,status=429,retry_after=3,cache_read=5,cache_write=6,tag=t1"
     assert parse_settings(text, Settings(), "model") == Settings(
         ttft=0.2,
         gap=0.05,
@@ -20,6 +18,7 @@ def test_every_setting_can_be_given_as_text():
         retry_after=3,
         cache_read=5,
         cache_write=6,
+        tag="t1",
     )
 
 

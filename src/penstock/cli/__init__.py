@@ -70,6 +70,9 @@ def simulate(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 9001,
     settings: Annotated[str, typer.Option("--set", help="For every request, for example `ttft=0.2,gap=0.02`.")] = "",
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Append a line of JSON for each call, to compare a ledger with.")
+    ] = None,
 ) -> None:
     """Run the scripted demo provider alone, to test or load a gateway against it.
 
@@ -78,7 +81,7 @@ def simulate(
     """
     from penstock.cli import serving  # noqa: PLC0415
 
-    run_to_end(serving.simulate(host, port, settings))
+    run_to_end(serving.simulate(host, port, settings, log))
 
 
 @app.command()

@@ -17,6 +17,7 @@ from penstock.config import Config, load
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.server.app import Service, open_directory, start
+from penstock.simulator.calls import Journal
 from penstock.simulator.server import start as start_simulator
 from penstock.simulator.settings import Settings, parse_settings
 from penstock.store.database import Database
@@ -56,15 +57,17 @@ async def serve(
         await stop.wait()
 
 
-async def simulate(host: str, port: int, settings: str) -> None:
-    """Run the simulator until SIGINT or SIGTERM.
+async def simulate(host: str, port: int, settings: str, log: Path | None) -> None:
+    """Run the simulator until SIGINT or SIGTERM. What it serves is written to the file `log`.
 
     Raises:
         ConfigError: the settings cannot be used.
-        OSError: the address cannot be listened on.
+        OSError: the address cannot be listened on, or the file cannot be written.
     """
     stop = _stop_event()
-    simulator = await start_simulator(host, port, parse_settings(settings, Settings(), "--set"))
+    defaults = parse_settings(settings, Settings(), "--set")
+    journal = None if log is None else Journal(log)
+    simulator = await start_simulator(host, port, defaults, journal)
     address = f"http://{host}:{simulator.port}"
     console = Console()
     console.print(f"[bold]Penstock simulator[/bold] on {address}: scripted models, no key needed.")
@@ -76,6 +79,8 @@ async def simulate(host: str, port: int, settings: str) -> None:
         await stop.wait()
     finally:
         await simulator.close()
+        if journal is not None:
+            journal.close()
 
 
 def data_directory(environ: Mapping[str, str]) -> Path:

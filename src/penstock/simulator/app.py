@@ -28,7 +28,7 @@ from penstock.protocols.base import Inbound, ListedModel, PathTarget, Reply, Wir
 from penstock.protocols.passed import PASSED
 from penstock.protocols.registry import PROTOCOLS, spoken_by
 from penstock.simulator import making, seals
-from penstock.simulator.calls import Call, CallLog
+from penstock.simulator.calls import Call, CallLog, Journal
 from penstock.simulator.counting import input_tokens
 from penstock.simulator.performance import Performance, call_headers, send_stream, send_whole
 from penstock.simulator.scripts import MODELS, Cue, Model, SealPlace, perform
@@ -45,9 +45,9 @@ _SEAL_PLACES: dict[str, SealPlace] = {"gemini": "beside"}
 class Simulator:
     """The handlers, and what they share: the default settings and the log of calls."""
 
-    def __init__(self, defaults: Settings) -> None:
+    def __init__(self, defaults: Settings, journal: Journal | None) -> None:
         self._defaults = defaults
-        self._log = CallLog()
+        self._log = CallLog(journal)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer a Chat Completions call."""
@@ -122,6 +122,7 @@ class Simulator:
     ) -> web.StreamResponse:
         inbound = protocol.open_request(await _body(request), target, _headers(request))
         call.model, call.stream = inbound.model, inbound.stream
+        self._log.understood(call)
         model, settings = self._cast(inbound)
         ask = protocol.read_request(inbound)
         call.seals = seals.verify(inbound.body, inbound.fields)
@@ -148,9 +149,9 @@ class Simulator:
         return MODELS[name], settings
 
 
-def make_app(defaults: Settings | None = None) -> web.Application:
+def make_app(defaults: Settings | None = None, journal: Journal | None = None) -> web.Application:
     """Return the application; `defaults` are the settings of requests that say nothing else."""
-    simulator = Simulator(defaults or Settings())
+    simulator = Simulator(defaults or Settings(), journal)
     app = web.Application(client_max_size=MAX_BODY)
     models = "/{version:v1|v1beta|v1alpha}/models"
     app.router.add_post("/v1/chat/completions", simulator.chat)

@@ -61,12 +61,13 @@ async def send_stream(request: web.Request, performance: Performance) -> web.Str
     await asyncio.sleep(settings.ttft)
     await response.prepare(request)
     due = loop.time()
-    for chunk in body:
+    for chunk, size in body:
         if call.chunks and settings.gap:
             due += settings.gap
             await asyncio.sleep(due - loop.time())
         await response.write(chunk)
         call.chunks += 1
+        call.output_bytes += size
     await _end(request, response, performance)
     return response
 
@@ -85,6 +86,7 @@ async def send_whole(request: web.Request, performance: Performance) -> web.Stre
     await response.prepare(request)
     await response.write(body[:half] if settings.fault in _MIDDLE else body)
     performance.call.chunks = 1
+    performance.call.output_bytes = sum(len(event.text.encode()) for event in events if isinstance(event, Delta))
     await _end(request, response, performance)
     return response
 
@@ -103,6 +105,8 @@ async def _end(request: web.Request, response: web.StreamResponse, performance: 
         case _:
             await response.write_eof()
             call.ended = "complete"
+            asked = performance.reply.include_usage or not call.stream
+            call.counted = asked and performance.settings.fault != "no-usage"
 
 
 async def _reset(request: web.Request) -> None:
@@ -128,10 +132,10 @@ def _unacknowledged(connection: socket.socket) -> int:
     return count[0]
 
 
-def _chunks(performance: Performance) -> list[bytes]:
-    """Encode the answer into the chunks that are sent one at a time."""
+def _chunks(performance: Performance) -> list[tuple[bytes, int]]:
+    """Encode the answer into the chunks that are sent one at a time, each with the UTF-8 bytes of output in it."""
     name, encode = performance.protocol.name, performance.protocol.encoder(performance.reply).encode
-    written: list[bytes] = []
+    written: list[tuple[bytes, int]] = []
     held = b""
     for event in _told(performance):
         held += encode(event)
@@ -141,11 +145,11 @@ def _chunks(performance: Performance) -> list[bytes]:
             case Finish() if performance.settings.fault == "no-done" and name in _LAST_WORD:
                 held = held[: held.rfind(_LAST_WORD[name])]
             case Delta() if held:
-                written.append(held)
+                written.append((held, len(event.text.encode())))
                 held = b""
             case _:
                 pass
-    return [*written, held] if held else written
+    return [*written, (held, 0)] if held else written
 
 
 def _told(performance: Performance) -> list[Event]:

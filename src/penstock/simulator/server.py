@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from penstock.simulator.app import make_app
+from penstock.simulator.calls import Journal
 from penstock.simulator.settings import Settings
 
 _GRACE = 0.5  # seconds for answers in progress when it stops; scripted answers are no loss
@@ -20,14 +21,17 @@ class RunningSimulator:
         await self._runner.cleanup()
 
 
-async def start(host: str = "127.0.0.1", port: int = 0, defaults: Settings | None = None) -> RunningSimulator:
-    """Start a simulator in the running loop; port 0 takes a free one.
+async def start(
+    host: str = "127.0.0.1", port: int = 0, defaults: Settings | None = None, journal: Journal | None = None
+) -> RunningSimulator:
+    """Start a simulator in the running loop; port 0 takes a free one. `journal` is written for whoever compares.
 
     Raises:
         OSError: the address cannot be listened on.
     """
     # Without handler_cancellation nobody would notice a client that leaves between two chunks.
-    runner = web.AppRunner(make_app(defaults), handler_cancellation=True, access_log=None, shutdown_timeout=_GRACE)
+    app = make_app(defaults, journal)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_GRACE)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=4096).start()

@@ -49,6 +49,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         retry_after: seconds to say in the header `retry-after` of an error.
         cache_read: input tokens to report as read from a prompt cache.
         cache_write: input tokens to report as written to one.
+        tag: changes nothing; tells this call from others in the log of calls, and in a gateway's books.
     """
 
     ttft: Seconds = 0.0
@@ -60,6 +61,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     retry_after: Annotated[int, Meta(ge=0, le=100_000)] | None = None
     cache_read: Tokens | None = None
     cache_write: Tokens | None = None
+    tag: Annotated[str, Meta(max_length=64)] = ""
 
 
 def split_model(model: str) -> tuple[str, str]:

@@ -27,6 +27,10 @@ class SharedLimits(Protocol):
         """Give the slot back, if the request has one, and add microseconds to the key's rate of tokens."""
         ...
 
+    async def retract(self, request: str, claims: Claims) -> None:
+        """Give back all that was admitted: nothing came of it."""
+        ...
+
     async def renew(self, slots: Sequence[tuple[str, str]]) -> None:
         """Renew the leases of these slots, each a key and a request."""
         ...

@@ -118,7 +118,8 @@ class Ledger:
         self._live[intent.request] = account
         refusal = await account.open(left)
         if refusal is not None and claims is not None:
-            account.close()
+            self._live.pop(intent.request)
+            await self._retract_shared(intent, claims)
             raise fault_of(refusal, intent, claims)
         return account
 
@@ -130,23 +131,29 @@ class Ledger:
             except StoreUnavailableError as error:
                 raise unavailable() from error
             except asyncio.CancelledError:  # it may have been taken
-                self._release_shared(shared, intent, 0)
+                self._release_later(shared.release(intent.request, intent.key.id, 0))
                 raise
             if refusal is not None:
                 raise fault_of(refusal, intent, claims)
         return None if claims.hold is None else msgspec.structs.replace(claims, streams=None, rates=())
+
+    async def _retract_shared(self, intent: Intent, claims: Claims) -> None:
+        """Give back what all machines have in common, before the refusal is told; whoever leaves does not stop it."""
+        if self._shared is not None and (claims.streams is not None or claims.rates):
+            await asyncio.wait([self._release_later(self._shared.retract(intent.request, claims))])
 
     def _gone(self, account: Account, correction: int) -> None:
         intent = account.intent
         self._live.pop(intent.request, None)
         limits = intent.key.limits
         if self._shared is not None and (limits.streams is not None or limits.tokens_per_minute is not None):
-            self._release_shared(self._shared, intent, correction)
+            self._release_later(self._shared.release(intent.request, intent.key.id, correction))
 
-    def _release_shared(self, shared: SharedLimits, intent: Intent, correction: int) -> None:
-        task = asyncio.create_task(_attempted(shared.release(intent.request, intent.key.id, correction)))
+    def _release_later(self, release: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(_attempted(release))
         self._releasing.add(task)
         task.add_done_callback(self._releasing.discard)
+        return task
 
     def note_progress(self) -> None:
         """Submit what has changed since it was noted last, unless that is still under way."""
@@ -199,20 +206,20 @@ class Ledger:
             self.note_progress()
             ticks += 1
             if ticks % SWEEP_TICKS == 0:
+                await self._renew_shared()
                 await self._look_after()
+
+    async def _renew_shared(self) -> None:
+        """Keep the slots of what is under way, also while the store is down."""
+        live = [(account.intent.key, request) for request, account in self._live.items()]
+        slots = [(key.id, request) for key, request in live if key.limits.streams is not None]
+        if self._shared is not None and slots:
+            await _attempted(self._shared.renew(slots))
 
     async def _look_after(self) -> None:
         try:
             await self._processes.renew(int(self._now()))
             recovered = await self.sweep()
-            if self._shared is not None:
-                await self._shared.renew(
-                    [
-                        (account.intent.key.id, request)
-                        for request, account in self._live.items()
-                        if account.intent.key.limits.streams is not None
-                    ]
-                )
         except (StoreUnavailableError, SQLAlchemyError) as error:
             _log.warning("ledger.sweep", error=str(error))
         else:
@@ -226,9 +233,9 @@ def _noted(changed: Sequence[tuple[Account, Progress]], future: Future) -> None:
             account.noted(progress)
 
 
-async def _attempted(release: Coroutine[Any, Any, None]) -> None:
-    """What cannot be released ends with its lease."""
+async def _attempted(change: Coroutine[Any, Any, None]) -> None:
+    """What cannot be released ends with its lease; what cannot be renewed is, the next time."""
     try:
-        await release
+        await change
     except StoreUnavailableError as error:
-        _log.warning("ledger.release", error=str(error))
+        _log.warning("ledger.shared", error=str(error))

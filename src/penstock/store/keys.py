@@ -6,7 +6,7 @@ keys come one after the other, on every kind of database.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,11 +61,17 @@ class StoredKey(Struct, frozen=True):
     secrets: tuple[StoredSecret, ...] = ()
 
 
+async def _tell_nobody() -> None:
+    pass
+
+
 class KeyStore:
     """The keys of one database. Every method raises StoreUnavailableError if that cannot be reached."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tell: Callable[[], Awaitable[None]] = _tell_nobody) -> None:
+        """Call `tell` after each change, so that whoever knows keys by heart looks at once."""
         self._engine = database.engine
+        self._tell = tell
 
     async def version(self) -> int:
         """Return a number that is another one after every change."""
@@ -184,6 +190,7 @@ class KeyStore:
                 raised = sa.update(VERSIONS).where(VERSIONS.c.name == _KEYS).values(number=VERSIONS.c.number + 1)
                 await connection.execute(raised)
                 yield connection
+        await self._tell()
 
 
 @contextlib.contextmanager

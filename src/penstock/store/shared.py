@@ -1,0 +1,304 @@
+"""What gateways on many machines hold in common beside the database, in Redis or Valkey: rates, slots, news of keys.
+
+    shared = await SharedStore.open("redis://...", keys.changed)
+    refusal = await shared.admit(request, claims)
+    await shared.release(request, key, tokens)
+    await shared.tell_of_keys()
+
+Each operation is one script, which Redis runs as a whole. Its time is Redis' own, as the clocks of machines differ:
+with theirs, one that is a second ahead would have every other wait for a second. What is claimed is therefore told
+relative to the caller's time, and so is what was found.
+
+What a key has used is under three names with the same hash tag, so that they are in the same place of a cluster:
+`penstock:{key}:requests` and `:tokens`, theoretical arrival times in microseconds (accounts/rates.py), and `:streams`,
+a sorted set of the requests under way by when their leases end. A lease outlives the process that took it by a minute.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from penstock.core.errors import ConfigError
+from penstock.store.errors import StoreUnavailableError
+from penstock.store.ledger import Claims, Refusal
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+LEASE = 60_000_000
+"""Microseconds for which a slot is had, unless it is renewed."""
+
+PATIENCE = 1.0
+"""Seconds that Redis has to answer."""
+
+CONNECTIONS = 32
+"""Connections at most; one of them listens for news."""
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+"""Seconds between two tries to listen for news; the pause doubles from the first to the longest."""
+
+_CHANNEL = "penstock:keys"
+
+_SCHEMES = ("redis", "rediss", "unix")
+
+_NOW = """
+local now = tonumber(ARGV[1])
+if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000000 + time[2]
+end
+"""
+
+# A rate is kept for a day longer than it matters, for a request that takes as long to be put right at its end.
+_ADMIT = (
+    _NOW
+    + """
+local request, lease, cap = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+if cap then
+    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
+    if not redis.call('ZSCORE', KEYS[1], request) and redis.call('ZCARD', KEYS[1]) >= cap then
+        return {'streams', 0}
+    end
+end
+local arrivals = {}
+for place, kind in ipairs({'requests', 'tokens'}) do
+    local charge, room = tonumber(ARGV[3 + 2 * place]), tonumber(ARGV[4 + 2 * place])
+    if charge then
+        local arrival = tonumber(redis.call('GET', KEYS[1 + place]) or 0)
+        if arrival > now + room then
+            return {kind, arrival - now}
+        end
+        arrivals[KEYS[1 + place]] = math.max(arrival, now) + charge
+    end
+end
+for rate, arrival in pairs(arrivals) do
+    local kept = string.format('%.0f', (arrival - now) / 1000 + 86400000)
+    redis.call('SET', rate, string.format('%.0f', arrival), 'PX', kept)
+end
+if cap then
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now + lease), request)
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', lease / 1000))
+end
+return false
+"""
+)
+
+_RELEASE = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+for place = 2, 3 do
+    local amount, arrival = tonumber(ARGV[place]), redis.call('GET', KEYS[place])
+    if amount ~= 0 and arrival then
+        local kept = redis.call('PTTL', KEYS[place]) + math.max(0, math.ceil(amount / 1000))
+        redis.call('SET', KEYS[place], string.format('%.0f', arrival + amount), 'PX', string.format('%.0f', kept))
+    end
+end
+"""
+
+_RENEW = (
+    _NOW
+    + """
+local lease = tonumber(ARGV[2])
+for place = 3, #ARGV do
+    redis.call('ZADD', KEYS[1], string.format('%.0f', now + lease), ARGV[place])
+end
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', lease / 1000))
+"""
+)
+
+_log = structlog.get_logger("penstock.shared")
+
+
+def check_url(url: str) -> None:
+    """See whether it can be the address of a Redis.
+
+    Raises:
+        ConfigError: it cannot. What is wrong with it is not told: it has a password in it.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in _SCHEMES and (parts.path if parts.scheme == "unix" else parts.hostname)
+        _ = parts.port
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(
+            "not the address of a Redis: expected redis://:password@host:6379/0, rediss:// with TLS, or unix:///path"
+        )
+
+
+class SharedStore:
+    """A Redis. It belongs to the event loop that runs when it is opened.
+
+    All methods but `close` and `tell_of_keys` raise StoreUnavailableError if it does not do within a second what it is
+    asked. It is connected again when it is back.
+    """
+
+    def __init__(self, client: "Redis", now: Callable[[], int] | None) -> None:
+        """Talk through `client`. `now` returns microseconds; None: Redis has a clock of its own."""
+        self._client = client
+        self._now = now
+        self._admit = client.register_script(_ADMIT)
+        self._release = client.register_script(_RELEASE)
+        self._renew = client.register_script(_RENEW)
+        self._renewed = asyncio.Event()
+        self._renewed.set()
+        self._listening: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(
+        cls, url: str, changed: Callable[[], None] | None = None, now: Callable[[], int] | None = None
+    ) -> "SharedStore":
+        """Connect. `changed` is called whenever keys may have been changed elsewhere; it may be called once too often.
+
+        Raises:
+            ConfigError: the driver is not installed, or Redis cannot be used.
+        """
+        check_url(url)
+        # To import the driver is to read many files.
+        client = await asyncio.to_thread(_client, url)
+        shared = cls(client, now)
+        try:
+            async with _bounded():
+                await client.ping()
+        except StoreUnavailableError as error:
+            await shared.close()
+            raise ConfigError(f"{_named(url)}: cannot be used: {error}") from None
+        if changed is not None:
+            shared._listening = asyncio.create_task(shared._listen(changed))
+        return shared
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+        with contextlib.suppress(OSError):
+            await self._client.aclose()
+
+    async def admit(self, request: str, claims: Claims) -> Refusal | None:
+        """Take the slot and the rates that are claimed, or nothing. The slot is leased for a minute."""
+        arguments: list[Any] = [self._time(), request, LEASE, _optional(claims.streams)]
+        rates = {claim.kind: claim for claim in claims.rates}
+        for kind in ("requests", "tokens"):
+            claim = rates.get(kind)
+            arguments += ["", ""] if claim is None else [claim.charge, claim.latest - claims.now]
+        async with _bounded():
+            refused = await self._admit(_names(claims.key), arguments)
+        if refused is None:
+            return None
+        limit = refused[0].decode()
+        return Refusal(limit, 0 if limit == "streams" else claims.now + refused[1])
+
+    async def release(self, request: str, key: str, tokens: int) -> None:
+        """Give the slot back, if the request has one, and add microseconds to the key's rate of tokens."""
+        await self._give_back(request, key, 0, tokens)
+
+    async def retract(self, request: str, claims: Claims) -> None:
+        """Give back all that was admitted: nothing came of it."""
+        charges = {claim.kind: -claim.charge for claim in claims.rates}
+        await self._give_back(request, claims.key, charges.get("requests", 0), charges.get("tokens", 0))
+
+    async def renew(self, slots: Sequence[tuple[str, str]]) -> None:
+        """Renew the leases of these slots, each a key and a request; also those that Redis has lost."""
+        of_keys: dict[str, list[str]] = {}
+        for key, request in slots:
+            of_keys.setdefault(key, []).append(request)
+        if not of_keys:
+            return
+        self._renewed.clear()
+        try:
+            async with _bounded():
+                pipeline = self._client.pipeline(transaction=False)
+                for key, requests in of_keys.items():
+                    await self._renew(_names(key)[:1], [self._time(), LEASE, *requests], pipeline)
+                await pipeline.execute()
+        finally:
+            self._renewed.set()
+
+    async def tell_of_keys(self) -> None:
+        """Tell all gateways that keys were changed. If it cannot be told now, they find out by themselves, later."""
+        try:
+            async with _bounded():
+                await self._client.publish(_CHANNEL, "")
+        except StoreUnavailableError as error:
+            _log.warning("shared.untold", error=str(error))
+
+    async def _give_back(self, request: str, key: str, requests: int, tokens: int) -> None:
+        async with _bounded():
+            await self._renewed.wait()  # or the slot could be renewed after it was given back
+            await self._release(_names(key), [request, requests, tokens])
+
+    def _time(self) -> int | str:
+        return "" if self._now is None else self._now()
+
+    async def _listen(self, changed: Callable[[], None]) -> None:
+        """Call `changed` for all news, and whenever some may have been missed."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                with _told_as_ours():
+                    async with self._client.pubsub() as news:
+                        await news.subscribe(_CHANNEL)
+                        async for _ in news.listen():  # the first says that it is subscribed
+                            changed()
+                            pause = FIRST_PAUSE
+            except StoreUnavailableError as error:
+                if pause == FIRST_PAUSE:
+                    _log.warning("shared.listen", error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _client(url: str) -> "Redis":
+    try:
+        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - an extra
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ConfigError('Redis needs its driver: pip install "penstock[redis]"') from None
+    # Nothing is tried twice: what was not answered was perhaps done.
+    once = {"retry": Retry(NoBackoff(), 0), "socket_connect_timeout": PATIENCE, "socket_keepalive": True}
+    if urlsplit(url).scheme == "unix":
+        del once["socket_keepalive"]
+    try:
+        pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=PATIENCE, protocol=2, **once)
+    except (ValueError, TypeError):
+        raise ConfigError(f"{_named(url)}: what stands behind the ? of its address cannot be used") from None
+    return Redis.from_pool(pool)
+
+
+@contextlib.asynccontextmanager
+async def _bounded() -> AsyncGenerator[None]:
+    with _told_as_ours():
+        async with asyncio.timeout(PATIENCE):
+            yield
+
+
+@contextlib.contextmanager
+def _told_as_ours() -> Generator[None]:
+    from redis.exceptions import RedisError  # noqa: PLC0415 - an extra
+
+    try:
+        yield
+    except (RedisError, OSError) as error:  # among which is TimeoutError, which says nothing
+        told = " ".join(str(error).split())
+        raise StoreUnavailableError(told or f"no answer within {PATIENCE:g} s") from error
+
+
+def _names(key: str) -> list[str]:
+    return [f"penstock:{{{key}}}:{kind}" for kind in ("streams", "requests", "tokens")]
+
+
+def _optional(number: int | None) -> int | str:
+    return "" if number is None else number
+
+
+def _named(url: str) -> str:
+    """Return what a Redis is called in messages."""
+    parts = urlsplit(url)
+    return f"the Redis at {parts.path if parts.scheme == 'unix' else parts.hostname}"

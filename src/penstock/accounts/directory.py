@@ -60,6 +60,7 @@ class KeyDirectory:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._pepper = pepper
+        self._stored: dict[str, _Known] = {}
         self._static = _static(pepper, static)
         self._known = self._static  # half a digest finds a key, the whole one proves it
         self._store = store
@@ -91,6 +92,15 @@ class KeyDirectory:
     def changed(self) -> None:
         """Look at the store now: somebody says that it was changed."""
         self._hurried.set()
+
+    def accept(self, static: Iterable[StaticKey]) -> None:
+        """Accept these keys of the config instead of those before.
+
+        Raises:
+            ConfigError: two of them are the same. Nothing has changed then.
+        """
+        self._static = _static(self._pepper, static)
+        self._known = self._stored | self._static
 
     async def start(self) -> None:
         """Read all keys, and begin to look for changes.
@@ -130,7 +140,8 @@ class KeyDirectory:
         """Read what has changed. The number is read first: what changes after it is read again."""
         asked, version = time.monotonic(), await store.version()
         if version != self._version:
-            self._known = _stored(await store.all()) | self._static
+            self._stored = _stored(await store.all())
+            self._known = self._stored | self._static
             self._version = version
         self._read_at = asked
 

@@ -120,6 +120,11 @@ class PriceBook:
         self._look_up = look_up
         self._pricing = functools.lru_cache(MAX_REMEMBERED)(self._find)
 
+    def become(self, other: "PriceBook") -> None:
+        """Take the place of another at once, for all that hold this one. Requests under way keep their prices."""
+        self._overrides, self._lists, self._look_up = other._overrides, other._lists, other._look_up
+        self._pricing = functools.lru_cache(MAX_REMEMBERED)(self._find)
+
     def of(self, provider: str, upstream_model: str, now: float) -> Price | None:
         """Return what a model costs at a Unix time in seconds; None if nobody knows."""
         return self._pricing(provider, upstream_model)(now)

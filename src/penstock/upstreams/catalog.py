@@ -118,6 +118,12 @@ class Catalog:
         self._listings = (*aliased, *listed)
         self.resolve = functools.lru_cache(MAX_REMEMBERED)(self._resolve)
 
+    def become(self, other: "Catalog") -> None:
+        """Take the place of another at once, for all that hold this one. Requests under way keep what they have."""
+        self.providers, self.aliases, self.disabled = other.providers, other.aliases, other.disabled
+        self._listings = other.models()
+        self.resolve = functools.lru_cache(MAX_REMEMBERED)(self._resolve)
+
     def models(self) -> tuple[Listing, ...]:
         """Return the well-known public names, aliases first."""
         return self._listings

@@ -8,21 +8,19 @@ from typing import Any
 import aiohttp
 
 from penstock.accounts.admin_tokens import AdminTokens
+from penstock.accounts.directory import KeyDirectory
 from penstock.accounts.keys import StaticKey
 from penstock.accounts.manage import KeyManager
-from penstock.accounts.prices import PriceBook
 from penstock.config import AdminSettings, Config
-from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.server.admin.desk import Desk
 from penstock.server.admin.opening import open_admin
-from penstock.server.admin.shapes import Reloaded
 from penstock.server.metrics import Metrics
+from penstock.server.reloading import Serving
 from penstock.store.adminfile import AdminFile
 from penstock.store.database import Database
 from penstock.store.keys import KeyStore
 from penstock.store.usage import UsageStore
-from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.settings import AliasSettings, ProviderSettings
 
 BASE = "/admin/api/v1"
@@ -32,6 +30,8 @@ UPSTREAM_KEY = "sk-upstream-canary-0123456789"
 PEPPER = b"pepper-canary-0123456789abcdefgh"
 NOW = 1_795_000_000.0
 """2026-11-18T11:06:40Z."""
+
+NOWHERE = "http://127.0.0.1:9"
 
 CONFIG = Config(
     source="penstock.toml",
@@ -49,36 +49,14 @@ CONFIG = Config(
 )
 
 
-class Standing:
-    """A gateway that stands still: what the admin API sees of one. `mistake` is what a reload finds."""
-
-    def __init__(self) -> None:
-        self.address = "http://127.0.0.1:8080"
-        self.ready = True
-        self.loaded = NOW
-        self.config = CONFIG
-        self.catalog: Catalog = CONFIG.catalog({}, "http://127.0.0.1:9")
-        self.prices: PriceBook = CONFIG.price_book(self.catalog)
-        self.mistake = ""
-        self.reloads = 0
-
-    async def reload(self) -> Reloaded:
-        if self.mistake:
-            raise ConfigError(self.mistake)
-        self.reloads += 1
-        return Reloaded(tuple(self.catalog.providers), len(self.catalog.models()), ())
-
-
 class Admin:
-    """A running admin API and a client of it. `database`, `metrics` and `gateway` are what it works on."""
+    """A running admin API and a client of it."""
 
-    def __init__(self, session: aiohttp.ClientSession, desk: Desk, gateway: Standing, database: Database) -> None:
+    def __init__(self, session: aiohttp.ClientSession, desk: Desk, database: Database, address: str) -> None:
         self.session = session
-        self.metrics = desk.metrics
-        self.keys = desk.keys
-        self.gateway = gateway
+        self.desk = desk
         self.database = database
-        self.address = ""
+        self.address = address
 
     async def ask(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> tuple[int, Any]:
         """Return the status and the decoded body of an answer."""
@@ -103,9 +81,19 @@ async def administering(
         if database is None:
             database = await Database.open(None)
             opened.push_async_callback(database.close)
-        gateway = Standing()
-        keys = KeyManager(KeyStore(database), PEPPER)
-        desk = Desk(keys, UsageStore(database), Metrics(), gateway, "sqlite", NOW, lambda: NOW)
+        desk = Desk(
+            keys=KeyManager(KeyStore(database), PEPPER),
+            usage=UsageStore(database),
+            metrics=Metrics(),
+            serving=Serving(
+                CONFIG, lambda config: config.catalog({}, NOWHERE), KeyDirectory(PEPPER), lambda: CONFIG, lambda: NOW
+            ),
+            address="http://127.0.0.1:8080",
+            ready=lambda: True,
+            database="sqlite",
+            started=NOW,
+            clock=lambda: NOW,
+        )
         settings = AdminSettings(port=0, token=Secret(token) if token else None, open_metrics=open_metrics)
         tokens = AdminTokens(settings.token, AdminFile(directory), PEPPER)
         listener = await open_admin(settings, desk, tokens)
@@ -113,9 +101,7 @@ async def administering(
         opened.push_async_callback(listener.close)
         address = "http://{}:{}".format(*listener.addresses[0])
         session = await opened.enter_async_context(aiohttp.ClientSession(address))
-        admin = Admin(session, desk, gateway, database)
-        admin.address = address
-        yield admin
+        yield Admin(session, desk, database, address)
 
 
 def names(listed: Sequence[dict[str, Any]]) -> list[str]:

@@ -6,7 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from penstock import __version__
-from penstock.config import AdminSettings
+from penstock.config import AdminSettings, Config
+from penstock.core.errors import ConfigError
 from penstock.core.usage import UNKNOWN
 from penstock.gateway.observer import Ended
 from penstock.server.admin import opening
@@ -35,7 +36,7 @@ async def test_providers_are_told_with_what_those_need_that_are_not_set_up(admin
 
 async def test_the_health_of_a_provider_is_told(admin: Admin) -> None:
     for _ in range(2):
-        admin.metrics.observe(
+        admin.desk.metrics.observe(
             Ended(
                 request="req_1",
                 key="k",
@@ -88,16 +89,20 @@ async def test_the_state_of_the_gateway_is_told(admin: Admin) -> None:
 
 async def test_a_reload_tells_what_it_came_to(admin: Admin) -> None:
     status, body = await admin.ask("POST", "/reload")
-    assert (status, "lab" in body["providers"], admin.gateway.reloads) == (200, True, 1)
+    assert (status, "lab" in body["providers"], body["needs_restart"]) == (200, True, [])
 
 
-async def test_a_mistake_in_the_configuration_is_told_in_its_one_line(admin: Admin) -> None:
-    admin.gateway.mistake = 'penstock.toml: "severs": unknown section; did you mean "server"?'
+async def test_a_mistake_in_the_configuration_is_told_in_its_one_line(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mistake = 'penstock.toml: "severs": unknown section; did you mean "server"?'
+
+    def read() -> Config:
+        raise ConfigError(mistake)
+
+    monkeypatch.setattr(admin.desk.serving, "_read", read)
     status, body = await admin.ask("POST", "/reload")
-    assert (status, body["error"]) == (
-        400,
-        {"code": "invalid_configuration", "message": admin.gateway.mistake, "param": None},
-    )
+    assert (status, body["error"]) == (400, {"code": "invalid_configuration", "message": mistake, "param": None})
 
 
 async def test_metrics_are_told_as_prometheus_reads_them(admin: Admin) -> None:

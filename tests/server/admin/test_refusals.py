@@ -130,7 +130,7 @@ async def test_a_store_that_is_not_there_is_a_503(admin: Admin) -> None:
 
 
 async def test_a_defect_is_a_500_that_tells_where_to_look(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(admin.gateway, "ready")
+    monkeypatch.delattr(admin.desk.serving, "loaded")
     status, body = await admin.ask("GET", "/status")
     assert (status, told(body)) == (500, ("internal", None))
     assert "adm_" in body["error"]["message"]

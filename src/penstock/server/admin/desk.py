@@ -1,72 +1,38 @@
 """What the handlers of the admin API work on."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
 
 from msgspec import Struct
 
 from penstock.accounts.manage import KeyManager
-from penstock.accounts.prices import PriceBook
-from penstock.config import Config
-from penstock.server.admin.shapes import Reloaded
 from penstock.server.metrics import Metrics
+from penstock.server.reloading import Serving
 from penstock.store.usage import UsageStore
-from penstock.upstreams.catalog import Catalog
-
-
-class Serving(Protocol):
-    """The gateway that runs, as the admin API sees it. A reload changes all of it at once."""
-
-    @property
-    def address(self) -> str:
-        """What clients are given."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Whether it takes new requests."""
-        ...
-
-    @property
-    def config(self) -> Config:
-        """What it was told."""
-        ...
-
-    @property
-    def catalog(self) -> Catalog:
-        """What it serves."""
-        ...
-
-    @property
-    def prices(self) -> PriceBook:
-        """What that costs."""
-        ...
-
-    @property
-    def loaded(self) -> float:
-        """When the configuration was read last; Unix time in seconds."""
-        ...
-
-    async def reload(self) -> Reloaded:
-        """Read the configuration again, and serve what it says.
-
-        Raises:
-            ConfigError: it cannot be used; nothing has changed.
-        """
-        ...
 
 
 class Desk(Struct, frozen=True):
-    """All of it. `started` is Unix time in seconds, `clock` returns the same, `database` is the kind of it."""
+    """All of it.
+
+    Attributes:
+        serving: what the gateway serves.
+        address: what clients are given.
+        ready: whether it takes new requests.
+        database: sqlite or postgresql.
+        started: when, Unix time in seconds.
+        clock: returns Unix time in seconds.
+    """
 
     keys: KeyManager
     usage: UsageStore
     metrics: Metrics
     serving: Serving
+    address: str
+    ready: Callable[[], bool]
     database: str
     started: float
-    clock: Callable[[], float]
+    clock: Callable[[], float] = time.time
 
 
 def written(moment: float) -> str:

@@ -4,8 +4,9 @@ from penstock import __version__
 from penstock.core.errors import ConfigError, bad_request
 from penstock.server.admin.desk import Desk, written
 from penstock.server.admin.route import Asked
-from penstock.server.admin.shapes import Nothing, Reloaded, Status
+from penstock.server.admin.shapes import Nothing, Status
 from penstock.server.http import Response
+from penstock.server.reloading import Reloaded
 
 
 async def show_status(desk: Desk, asked: Asked[Nothing, Nothing]) -> Status:
@@ -13,8 +14,8 @@ async def show_status(desk: Desk, asked: Asked[Nothing, Nothing]) -> Status:
     serving = desk.serving
     return Status(
         version=__version__,
-        ready=serving.ready,
-        address=serving.address,
+        ready=desk.ready(),
+        address=desk.address,
         started=written(int(desk.started)),
         configuration=serving.config.source,
         loaded=written(int(serving.loaded)),

@@ -21,7 +21,6 @@ from penstock.server.admin.shapes import (
     PriceList,
     PricesQuery,
     ProviderList,
-    Reloaded,
     RequestList,
     RequestsQuery,
     Rotation,
@@ -30,6 +29,7 @@ from penstock.server.admin.shapes import (
     UsageQuery,
 )
 from penstock.server.http import Response
+from penstock.server.reloading import Reloaded
 
 BASE = "/admin/api/v1"
 

@@ -399,17 +399,3 @@ class Status(Struct, frozen=True):
     database: str
     providers: int
     models: int
-
-
-class Reloaded(Struct, frozen=True):
-    """What a reload came to.
-
-    Attributes:
-        providers: that are set up now.
-        models: how many are listed now.
-        needs_restart: sections of the configuration that were changed and take effect only after a restart.
-    """
-
-    providers: tuple[str, ...]
-    models: int
-    needs_restart: tuple[str, ...]

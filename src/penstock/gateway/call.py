@@ -64,6 +64,10 @@ class Call(Struct, frozen=True):
         )
 
 
+class CallCancelledError(Exception):
+    """A client has asked for its call to end."""
+
+
 class Client(Protocol):
     """The client's end of a streamed answer. What goes before the first byte can still become an HTTP error."""
 
@@ -89,6 +93,13 @@ class Client(Protocol):
 
     async def abort(self, data: bytes) -> None:
         """Send the last bytes, and cut the connection so that the body stays visibly incomplete."""
+        ...
+
+    def on_gone(self, callback: Callable[[ConnectionError | CallCancelledError], None]) -> None:
+        """Call back, at once if need be, when the client has left or has cancelled the call.
+
+        Without it a client that leaves ends the task that serves it.
+        """
         ...
 
 

@@ -127,16 +127,17 @@ class KeepingClient:
 
     def __init__(self, client: Client, keep: Callable[[bytes], Awaitable[None]]) -> None:
         self._keep = keep
-        self._end = client.end
+        self._client = client
         self.start = client.start
         self.push = client.push
         self.drained = client.drained
         self.abort = client.abort
+        self.on_gone = client.on_gone
 
     async def end(self, data: bytes) -> None:
         """Keep the answer that `data` ends, and send it."""
         await self._keep(data)
-        await self._end(data)
+        await self._client.end(data)
 
 
 def _forgetful(call: Call, wish: Wish) -> Call:

@@ -21,7 +21,7 @@ from penstock.core.money import format_dollars
 from penstock.core.outcome import End, UsageSource
 from penstock.core.usage import BYTES_PER_TOKEN, Usage, estimate_tokens
 from penstock.gateway.attempt import Attempt
-from penstock.gateway.call import Call
+from penstock.gateway.call import Call, CallCancelledError
 from penstock.gateway.observer import Ended, Observer
 from penstock.gateway.record import Record
 
@@ -47,16 +47,23 @@ class Run:
         call: what is asked.
         record: what has been seen of the answer to the attempt under way.
         cost: nano-dollars, once it has ended and if a price is known.
+        abandoned: whether nobody waits for it any more: nothing else is tried for it.
     """
 
     def __init__(self, call: Call, books: Books) -> None:
         self.call = call
         self.record = Record()
         self.cost: int | None = None
+        self.abandoned = False
         self._books = books
         self._attempt: Attempt | None = None
         self._account: Account | None = None
         self._began = 0.0
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """What is under way, if something is."""
+        return self._attempt
 
     @property
     def covered(self) -> int:
@@ -70,7 +77,10 @@ class Run:
         Raises:
             ClientFault: the key may not: its budget or a limit is used up.
             Fault: the ledger cannot be written; nothing is done that would not be in it.
+            ConnectionError: nobody waits for the call any more.
         """
+        if self.abandoned:
+            raise ConnectionResetError("the client has left")
         tried = self._try(attempt)
         if self._account is None:
             self._account = await self._books.ledger.open(self._intent(), tried, self._progress)
@@ -179,13 +189,17 @@ class Run:
 
 def _end(record: Record, error: BaseException | None) -> End:
     """Return in a word how an attempt ended."""
+    if isinstance(error, ConnectionError):
+        return "client_gone"  # also where the rest was read for nobody, whatever that came to
     if record.error is not None:
         if record.error.kind == "timeout":
             return "timed_out"
         return "over_budget" if record.error.code == OVER_BUDGET.code else "failed"
     if error is None:
         return "completed"
-    return "client_gone" if isinstance(error, asyncio.CancelledError | ConnectionError) else "defect"
+    if isinstance(error, CallCancelledError):
+        return "cancelled"
+    return "client_gone" if isinstance(error, asyncio.CancelledError) else "defect"
 
 
 def _usage(record: Record, error: BaseException | None, attempt: Attempt) -> tuple[Usage, UsageSource]:

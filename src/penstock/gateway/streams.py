@@ -17,6 +17,7 @@ from penstock.gateway.call_log import CallLog
 from penstock.gateway.counting import TokenCounter
 from penstock.gateway.heartbeat import Heartbeat
 from penstock.gateway.learning import TokenFits
+from penstock.gateway.leaving import Drains, Leaving, Outlet
 from penstock.gateway.opening import Begun, Opener
 from penstock.gateway.passing import Passing
 from penstock.gateway.pouring import Pouring
@@ -55,6 +56,7 @@ class Gateway:
         self._log = CallLog()
         self._books = msgspec.structs.replace(books, observers=(self._log.observe, *books.observers))
         seals, fits = SealCache(time.monotonic), TokenFits()
+        self._drains = Drains()
         self._opener = Opener(catalog, transport, seals, fits)
         self._counter = TokenCounter(catalog, transport, fits, seals)
         self.passing = Passing(catalog, transport, self._books)
@@ -97,25 +99,27 @@ class Gateway:
             UpstreamFault: the provider failed before anything was sent.
         """
         run = Run(call, self._books)
+        outlet = Outlet(client)
+        leaving = Leaving(run, outlet, self._drains)
         try:
             begun = await self._opener.stream(run)
             try:
-                await self._relay(run, begun, client)
+                await self._relay(run, begun, outlet, leaving)
             except BaseException:
                 begun.response.abort()
                 raise
-        except ConnectionError as error:
-            await run.end(error)  # the client went away, and its provider was told by the abort
-            return
         except BaseException as error:
-            await run.end(error)
+            leaving.over()
+            await run.end(leaving.why or error)
+            if leaving.why or isinstance(error, ConnectionError):
+                return  # the client went away, and its provider was told by the abort
             raise
         if run.record.error is None:
             await begun.response.close()
         else:
             begun.response.abort()
 
-    async def _relay(self, run: Run, begun: Begun, client: Client) -> None:
+    async def _relay(self, run: Run, begun: Begun, client: Outlet, leaving: Leaving) -> None:
         """Send an answer on as it comes."""
         call, record, data = run.call, run.record, begun.data
         headers = _headers(call, begun.attempt, begun.response)
@@ -128,7 +132,8 @@ class Gateway:
             data = await Pouring(run, begun.relay, client, heartbeat).to_the_end(begun.response)
         if record.cut:
             begun.response.abort()  # what the provider still says is for nobody, and is paid for
-        await run.end()
+        leaving.over()
+        await run.end(leaving.why)
         if record.error is None:
             await client.end(data)
         else:

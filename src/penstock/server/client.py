@@ -1,5 +1,8 @@
 """The client's end of a streamed answer."""
 
+from collections.abc import Callable
+
+from penstock.gateway.call import CallCancelledError
 from penstock.server.http import Request
 
 # No proxy may hold a stream back or change it (section 9 of docs/protocols.md).
@@ -57,6 +60,10 @@ class StreamClient:
         That is a transport error in every HTTP client, so those that overlook the error event still notice.
         """
         self._connection.break_stream(self._head + self._framed(data))
+
+    def on_gone(self, callback: Callable[[ConnectionError | CallCancelledError], None]) -> None:
+        """Call back when the connection is lost, instead of ending the task that serves it."""
+        self._connection.on_lost(lambda: callback(ConnectionResetError("the client has left")))
 
     def _framed(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data

@@ -13,6 +13,7 @@ import contextlib
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import Literal, cast
 
 import httptools
@@ -86,8 +87,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_ahead", "_begun_now", "_body_since", "_current", "_deadline", "_deaf", "_drained", "_end", "_fields",
-        "_full", "_incoming", "_keep", "_lost", "_open", "_parser", "_paused", "_received", "_served", "_shared",
-        "_stalled_since", "_taken", "_target", "_task", "_transport", "_waiting", "_written",
+        "_full", "_incoming", "_keep", "_lost", "_on_lost", "_open", "_parser", "_paused", "_received", "_served",
+        "_shared", "_stalled_since", "_taken", "_target", "_task", "_transport", "_waiting", "_written",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -119,6 +120,7 @@ class Connection(asyncio.Protocol):
         self._written = self._taken = 0  # bytes, by us and by the client
         self._stalled_since = 0.0
         self._lost = False
+        self._on_lost: Callable[[], None] | None = None
         self._deadline = _UNLIMITED
 
     @property
@@ -150,16 +152,22 @@ class Connection(asyncio.Protocol):
         return transport.get_write_buffer_size() <= HIGH_WATER
 
     async def drained(self) -> None:
-        """Return when there is room to write.
+        """Return when there is room to write, or when whoever has asked for it was told that the client has left.
 
         Raises:
             ConnectionError: the client has left.
         """
-        if self._transport.is_closing():
+        if self._lost or (self._on_lost is None and self._transport.is_closing()):
             raise ConnectionResetError("the client has left")
-        if self._full:
+        if self._full or self._transport.is_closing():
             self._drained = self._shared.loop.create_future()
             await self._drained
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Call back when the client leaves while the request is being served, instead of cancelling its handler."""
+        self._on_lost = callback
+        if self._lost:
+            callback()
 
     def end_stream(self, data: bytes) -> None:
         """Send the end of a response."""
@@ -247,14 +255,17 @@ class Connection(asyncio.Protocol):
             self._drained.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the handler: nobody waits for what it does."""
+        """Cancel the handler, since nobody waits for what it does; or let it know, if it has asked for that."""
         self._lost = True
         self._deaf = True
         self._waiting.clear()
         if self._task is None:
             self._shared.leave(self)
-        else:
+        elif self._on_lost is None:
             self._task.cancel()
+        else:
+            self._on_lost()
+            self.resume_writing()
 
     # ---- from the parser ---------------------------------------------------------------------------------------------
 
@@ -397,6 +408,7 @@ class Connection(asyncio.Protocol):
     def _serve(self, request: Request) -> None:
         self._served = True
         self._current = request
+        self._on_lost = None
         self._body_since = self._shared.loop.time()
         self._deadline = _UNLIMITED if request.complete or request.fault else self._body_deadline(request)
         self._task = self._shared.loop.create_task(self._answer(request))

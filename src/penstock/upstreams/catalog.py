@@ -41,6 +41,7 @@ class Provider(Struct, frozen=True):
         also: this provider as it is reached in further protocols, by their names.
         offers: what it has beside answers.
         prices: the name of its price list.
+        bills_aborted: whether it goes on, and bills, when its client leaves in the middle of an answer.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Provider(Struct, frozen=True):
     also: Mapping[str, "Provider"] = {}
     offers: frozenset[str] = frozenset()
     prices: str = ""
+    bills_aborted: bool = False
 
     def speaking(self, protocol: str) -> "Provider":
         """Return this provider as a client of a protocol is best served: in that protocol, if it speaks it."""

@@ -162,6 +162,7 @@ class _Builder:
             relay=settings.relay or row.relay,
             offers=frozenset(row.offers if settings.offers is None else settings.offers),
             prices=settings.prices or row.prices or self._name,
+            bills_aborted=row.bills_aborted if settings.bills_aborted is None else settings.bills_aborted,
         )
         return msgspec.structs.replace(provider, also=self._also(provider, protocols))
 

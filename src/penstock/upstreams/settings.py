@@ -97,6 +97,7 @@ class ProviderRow(Struct, frozen=True):
         also: further protocols that it speaks, for clients that speak them.
         offers: what it has beside answers.
         prices: the name of its price list, where it differs from its own; `free` if it charges nothing for tokens.
+        bills_aborted: whether it goes on, and bills the whole answer, when its client leaves in the middle of it.
         elsewhere: what holds instead of `protocol`, `also` and `quirks` where a user gives the address of another host
             and no protocol; None if the same holds everywhere.
     """
@@ -117,6 +118,7 @@ class ProviderRow(Struct, frozen=True):
     also: dict[str, Access] = {}
     offers: tuple[Offer, ...] = ()
     prices: str = ""
+    bills_aborted: bool = False
     elsewhere: Elsewhere | None = None
 
 
@@ -140,6 +142,7 @@ class ProviderSettings(Struct, frozen=True):
     also: dict[str, Access] | None = None
     offers: tuple[Offer, ...] | None = None
     prices: str | None = None
+    bills_aborted: bool | None = None
 
 
 class AliasSettings(Struct, frozen=True):

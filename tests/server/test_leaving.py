@@ -1,0 +1,89 @@
+"""Clients that leave in the middle of a stream: their provider is told at once, or read to the count of what it bills."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from penstock.gateway import leaving
+from tests.server.canned import STREAMS
+from tests.serving import CALLS, CLOSE, END, HANG, STREAM_HEAD, Act, Gateway, Upstream, chunk, replaying, serving
+
+pytestmark = pytest.mark.anyio
+
+FIRST, *REST = (chunk(piece) for piece in STREAMS["openai-chat"][:-1])
+SLOWLY: tuple[Act, ...] = (STREAM_HEAD, FIRST, REST[0], 0.2, *REST[1:], chunk(STREAMS["openai-chat"][-1]), END)
+
+
+@contextlib.asynccontextmanager
+async def billing(*acts: Act) -> AsyncIterator[tuple[Gateway, Upstream, list[Any]]]:
+    """Run a gateway before a provider that bills what nobody reads; the list is of the calls that were logged."""
+    calls: list[Any] = []
+    with structlog.testing.capture_logs() as lines:
+        async with replaying(acts) as upstream:
+            provider = msgspec.structs.replace(upstream.openai, bills_aborted=True)
+            async with serving(lab=provider) as gateway:
+                yield gateway, upstream, calls
+    calls += [line for line in lines if line["event"] == "call"]
+
+
+async def begin_and_leave(gateway: Gateway) -> None:
+    async with gateway.post(*CALLS["openai-chat"]) as response:
+        seen = b""
+        while b"Hello" not in seen:
+            seen += await response.content.readany()
+        response.close()
+
+
+async def test_who_bills_all_of_it_anyway_is_read_to_the_count() -> None:
+    async with billing(*SLOWLY) as (gateway, upstream, calls):
+        await begin_and_leave(gateway)
+        await asyncio.sleep(0.4)
+        assert not upstream.left.is_set()
+    assert [(call["end"], call["usage"], call["output_tokens"]) for call in calls] == [("client_gone", "provider", 2)]
+
+
+async def test_a_provider_that_breaks_while_it_is_read_for_nobody_concerns_nobody() -> None:
+    async with billing(STREAM_HEAD, FIRST, REST[0], 0.1, CLOSE) as (gateway, _, calls):
+        await begin_and_leave(gateway)
+        await asyncio.sleep(0.2)
+    assert [(call["end"], call["usage"]) for call in calls] == [("client_gone", "estimate")]
+
+
+@pytest.mark.parametrize("limit", [{"MAX_DRAINS": 0}, {"DRAIN_SECONDS": 0.1}])
+async def test_no_more_is_read_for_nobody_than_the_limits_allow(
+    limit: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in limit.items():
+        monkeypatch.setattr(leaving, name, value)
+    async with billing(STREAM_HEAD, FIRST, REST[0], HANG) as (gateway, upstream, calls):
+        await begin_and_leave(gateway)
+        await asyncio.wait_for(upstream.left.wait(), 1)
+    assert [(call["end"], call["usage"]) for call in calls] == [("client_gone", "estimate")]
+
+
+async def test_no_larger_answer_is_read_for_nobody_than_the_limit_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaving, "DRAIN_BYTES", 100)
+    async with billing(STREAM_HEAD, FIRST, REST[0], 0.2, *REST[1:], HANG) as (gateway, upstream, calls):
+        await begin_and_leave(gateway)
+        await asyncio.wait_for(upstream.left.wait(), 1)
+    assert [call["end"] for call in calls] == ["client_gone"]
+
+
+async def test_a_place_among_those_read_for_nobody_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaving, "MAX_DRAINS", 1)
+    async with billing(*SLOWLY) as (gateway, _, calls):
+        for _ in range(2):
+            await begin_and_leave(gateway)
+            await asyncio.sleep(0.4)
+    assert [call["usage"] for call in calls] == ["provider", "provider"]
+
+
+async def test_a_silent_provider_that_bills_nothing_is_told_at_once() -> None:
+    async with replaying((STREAM_HEAD, FIRST, REST[0], HANG)) as upstream, serving(lab=upstream.openai) as gateway:
+        await begin_and_leave(gateway)
+        await asyncio.wait_for(upstream.left.wait(), 1)

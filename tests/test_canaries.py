@@ -198,7 +198,7 @@ async def run(
         service = await app.start(config, ENVIRON, directory, opened, locks)
         running = Run(service.address, upstream)
         running.out += [
-            repr(thing).encode() for thing in (config, service.catalog.providers, directory, vars(directory))
+            repr(thing).encode() for thing in (config, service.serving.catalog.providers, directory, vars(directory))
         ]
         try:
             yield running, traces

@@ -180,6 +180,18 @@ def prices(
     run_to_end(pricing.show(model, config, os.environ))
 
 
+admin_app = typer.Typer(help="Look after the admin API.", no_args_is_help=True)
+app.add_typer(admin_app, name="admin")
+
+
+@admin_app.command("token")
+def token(config: ConfigOption = None) -> None:
+    """Make a new admin token and show it once. The one before it ends at once, also on a gateway that runs."""
+    from penstock.cli import managing  # noqa: PLC0415
+
+    run_to_end(managing.renew_admin_token(config, os.environ))
+
+
 db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 

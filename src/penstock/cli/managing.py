@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from penstock.accounts.admin_tokens import AdminTokens
 from penstock.accounts.keys import STATIC, Key
 from penstock.accounts.manage import Issued, KeyInfo, KeyManager, described
 from penstock.accounts.opening import import_keys, open_pepper
@@ -16,6 +17,7 @@ from penstock.accounts.terms import Terms, written_budget, written_moment
 from penstock.cli.serving import data_directory, database_location
 from penstock.config import Config, load
 from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
+from penstock.store.adminfile import AdminFile
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.keyfile import KeyFile
@@ -75,6 +77,22 @@ async def limit(
     """Change what a key may do, and print it."""
     async with _managing(path, environ) as (keys, _):
         _print_info(await keys.limit(which, terms()), as_json)
+
+
+async def renew_admin_token(path: Path | None, environ: Mapping[str, str]) -> None:
+    """Make a new admin token, and print it."""
+    config = load(path, environ) if path else Config()
+    data = data_directory(environ)
+    database = await Database.open(database_location(config, data))
+    try:
+        pepper = await open_pepper(config.store.pepper, KeyFile(data), KeyStore(database))
+    except StoreUnavailableError as error:
+        raise ConfigError(f"the database cannot be used: {error}") from None
+    finally:
+        await database.close()
+    token = await AdminTokens(config.admin.token, AdminFile(data), pepper).renew()
+    _print("The admin token. It is shown once; only its hash is kept, and the one before it works no longer:\n")
+    _print(f"  [bold]{token.reveal()}[/bold]\n")
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,9 @@ import platformdirs
 from rich.console import Console
 from rich.markup import escape
 
+from penstock.accounts.admin_tokens import AdminTokens
+from penstock.accounts.manage import KeyManager
+from penstock.accounts.opening import open_pepper
 from penstock.cli.logs import configure_logs
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
@@ -20,6 +23,7 @@ from penstock.server.app import Service, open_directory, start
 from penstock.simulator.calls import Journal
 from penstock.simulator.server import start as start_simulator
 from penstock.simulator.settings import Settings, parse_settings
+from penstock.store.adminfile import AdminFile
 from penstock.store.database import Database
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
@@ -39,21 +43,31 @@ async def serve(
     """
     configure_logs(log_level)
     stop = _stop_event()
-    config = _overridden(load(path, environ) if path else Config(), host, port)
+
+    def read() -> Config:
+        return _overridden(load(path, environ) if path else Config(), host, port)
+
+    config = read()
     data = data_directory(environ)
     async with contextlib.AsyncExitStack() as open_parts:
         database = await Database.open(database_location(config, data))
         open_parts.push_async_callback(database.close)
-        keys, first = await open_directory(config, KeyFile(data), KeyStore(database))
+        store, file = KeyStore(database), KeyFile(data)
+        keys, first = await open_directory(config, file, store)
+        pepper = await open_pepper(config.store.pepper, file, store)
+        tokens = AdminTokens(config.admin.token, AdminFile(data), pepper)
         try:
-            service = await start(config, environ, keys, database, data)
+            service = await start(config, environ, keys, database, data, read=read)
         except OSError as error:
             where = f"{config.server.host}:{config.server.port}"
             told = f"cannot listen on {where}: {error.strerror or error}; choose another with --port"
             raise ConfigError(told) from None
         open_parts.push_async_callback(service.close)
         _spare_the_collector()
-        _announce(Console(), service, config, first)
+        _reload_on_hangup(service)
+        admin = await service.administer(tokens, KeyManager(store, pepper), database)
+        token = await tokens.first() if admin else None
+        _announce(Console(), service, config, first, _about_admin(admin, token))
         await stop.wait()
 
 
@@ -129,7 +143,36 @@ def _stop_event() -> asyncio.Event:
     return stop
 
 
-def _announce(console: Console, service: Service, config: Config, first: Secret | None) -> None:
+def _reload_on_hangup(service: Service) -> None:
+    """Read the configuration again at each SIGHUP. What is wrong with it is in the log, and nothing changes then."""
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        with contextlib.suppress(ConfigError):
+            await service.serving.reload()
+
+    def hang_up() -> None:
+        task = loop.create_task(reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has none
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+
+
+def _about_admin(address: str | None, token: Secret | None) -> list[str]:
+    """Return what is said about the admin API: its address, and its token the one time that it can be."""
+    if address is None:
+        return []
+    made = [
+        f"  [bold]Admin token     {token.reveal()}[/bold]",
+        "                  [dim]shown once; `penstock admin token` makes another[/dim]",
+    ] if token else []  # fmt: skip
+    return [f"  Admin API       {escape(address)}/admin/api/v1", *made, ""]
+
+
+def _announce(console: Console, service: Service, config: Config, first: Secret | None, admin: Sequence[str]) -> None:
     """Say where the gateway is, what it serves, and what to paste to see it work; no line is broken."""
     address = escape(service.address)
     names = ", ".join(key.name for key in config.keys) or "those of `penstock keys list`"
@@ -147,11 +190,12 @@ def _announce(console: Console, service: Service, config: Config, first: Secret 
         f"  Anthropic SDK   base_url={address}/anthropic",
         f"  Gemini SDK      base_url={address}",
         "",
-        f"  Providers       {escape(', '.join(service.catalog.providers))}",
+        f"  Providers       {escape(', '.join(service.serving.catalog.providers))}",
         "                  [dim]set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY ... for more[/dim]",
         "",
         *key,
         "",
+        *admin,
         "  Try it:",
         # Double quotes, so that the shell puts in a key that stands in its environment.
         escape(f"""  curl -N {address}/v1/chat/completions -H "Authorization: Bearer {shown}" -d '{body}'"""),

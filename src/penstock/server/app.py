@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from penstock.accounts.admin_tokens import AdminTokens
 from penstock.accounts.directory import KeyDirectory
 from penstock.accounts.keys import Key
 from penstock.accounts.ledger import Ledger
+from penstock.accounts.manage import KeyManager
 from penstock.accounts.opening import import_keys, make_first_key, open_pepper
 from penstock.accounts.usage import own_usage
 from penstock.config import Config, ResponsesSettings
@@ -22,10 +24,13 @@ from penstock.core.secret import Secret
 from penstock.gateway.kept import Kept
 from penstock.gateway.run import Books
 from penstock.gateway.streams import Gateway
+from penstock.server.admin.desk import Desk
+from penstock.server.admin.opening import open_admin
 from penstock.server.door import Door
 from penstock.server.endpoints import Endpoints, TellUsage
 from penstock.server.listener import Listener, listen
 from penstock.server.metrics import Metrics
+from penstock.server.reloading import Serving
 from penstock.server.tracing import open_tracing
 from penstock.simulator.server import start as start_simulator
 from penstock.simulator.settings import Settings
@@ -35,7 +40,6 @@ from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
 from penstock.store.responses import ResponseStore
 from penstock.store.usage import UsageStore
-from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport
 
 SHUTDOWN_TIMEOUT = 10.0
@@ -55,21 +59,40 @@ _log = structlog.get_logger("penstock.server")
 
 
 class Service:
-    """A running gateway. `address` is what clients are given, `catalog` what it serves, `metrics` what it has seen."""
+    """A running gateway. `address` is what clients are given, `serving` what it serves, `metrics` what it has seen."""
 
     def __init__(
         self,
         address: str,
-        catalog: Catalog,
+        serving: Serving,
         metrics: Metrics,
         endpoints: Endpoints,
         closing: contextlib.AsyncExitStack,
     ) -> None:
         self.address = address
-        self.catalog = catalog
+        self.serving = serving
         self.metrics = metrics
+        self._started = time.time()
         self._endpoints = endpoints
         self._closing = closing
+
+    async def administer(self, tokens: AdminTokens, keys: KeyManager, database: Database) -> str | None:
+        """Serve the admin API, too; return its address, or None if it is switched off or its address is not free."""
+        desk = Desk(
+            keys=keys,
+            usage=UsageStore(database),
+            metrics=self.metrics,
+            serving=self.serving,
+            address=self.address,
+            ready=lambda: self._endpoints.ready,
+            database=database.dialect.name,
+            started=self._started,
+        )
+        listener = await open_admin(self.serving.config.admin, desk, tokens)
+        if listener is None:
+            return None
+        self._closing.push_async_callback(_close_admin, listener)
+        return _url_of(listener)
 
     async def close(self) -> None:
         """Stop: take no new work, let running answers end for a while, then cut them."""
@@ -78,7 +101,13 @@ class Service:
 
 
 async def start(
-    config: Config, environ: Mapping[str, str], keys: KeyDirectory, database: Database, directory: Path
+    config: Config,
+    environ: Mapping[str, str],
+    keys: KeyDirectory,
+    database: Database,
+    directory: Path,
+    *,
+    read: Callable[[], Config] | None = None,
 ) -> Service:
     """Start the gateway that `config` describes, and the simulator behind its demo providers.
 
@@ -88,6 +117,7 @@ async def start(
         keys: those that are accepted; kept up to date while the gateway runs.
         database: what must outlive the process is kept there; whoever has opened it closes it.
         directory: for files by which processes that share the database find out which of them live.
+        read: reads the configuration again, for a reload; None if it cannot have changed.
 
     Raises:
         ConfigError: something in the configuration cannot be used.
@@ -100,10 +130,12 @@ async def start(
         started.push_async_callback(ledger.close)
         simulator = await start_simulator(defaults=DEMO_PACE)
         started.push_async_callback(simulator.close)
-        catalog = config.catalog(environ, f"http://127.0.0.1:{simulator.port}")
+        scripted = f"http://127.0.0.1:{simulator.port}"
+        serving = Serving(config, lambda now: now.catalog(environ, scripted), keys, read or (lambda: config))
+        catalog = serving.catalog
         metrics, tracing = Metrics(), open_tracing(config.telemetry.otlp)
         started.push_async_callback(asyncio.to_thread, tracing.close)
-        books = Books(ledger, config.price_book(catalog), (metrics.observe, tracing.observe))
+        books = Books(ledger, serving.prices, (metrics.observe, tracing.observe))
         limits = config.server.limits
         transport = Transport(max_connections=limits.provider_connections, slot_timeout=limits.provider_wait)
         gateway = Gateway(catalog, transport, books, config.server.heartbeat)
@@ -114,8 +146,7 @@ async def start(
         endpoints = Endpoints(gateway, catalog, door, kept, usage=usage, metrics=metrics, tracing=tracing)
         listener = await listen(endpoints.handle, config.server.host, config.server.port, limits)
         started.push_async_callback(_stop, listener, gateway)
-        host, port = listener.addresses[0]
-        return Service(f"http://{_written(host)}:{port}", catalog, metrics, endpoints, started.pop_all())
+        return Service(_url_of(listener), serving, metrics, endpoints, started.pop_all())
 
 
 async def _open_ledger(database: Database, directory: Path) -> Ledger:
@@ -157,6 +188,15 @@ async def _stop(listener: Listener, gateway: Gateway) -> None:
             timer.cancel()
 
 
+async def _close_admin(listener: Listener) -> None:
+    """Stop administering; answers under way are short."""
+    timer = asyncio.get_running_loop().call_later(CUT_TIMEOUT, listener.abort)
+    try:
+        await listener.close()
+    finally:
+        timer.cancel()
+
+
 async def open_directory(config: Config, file: KeyFile, store: KeyStore) -> tuple[KeyDirectory, Secret | None]:
     """Return the keys that are accepted; and, if there were none, the first one, which nobody will see again.
 
@@ -193,6 +233,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _url_of(listener: Listener) -> str:
+    host, port = listener.addresses[0]
+    return f"http://{_written(host)}:{port}"
 
 
 def _written(host: str) -> str:

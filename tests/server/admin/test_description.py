@@ -1,6 +1,8 @@
 """The OpenAPI description: complete, and true of the API that runs."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio.from_thread
@@ -102,3 +104,14 @@ def test_the_description_uses_every_schema_that_it_has() -> None:
     described = str(describe(ROUTES))
     for name in describe(ROUTES)["components"]["schemas"]:
         assert f"'#/components/schemas/{name}'" in described, name
+
+
+def test_the_documentation_has_every_operation_and_says_of_it_what_the_description_does() -> None:
+    page = Path(__file__).parents[3].joinpath("docs/admin.md").read_text("utf-8")
+    told = re.findall(r"^\| `(\w+) (/\S+)` \| (.*) \|$", page, re.MULTILINE)
+    described = [
+        (method.upper(), path, operation["summary"])
+        for path, methods in describe(ROUTES)["paths"].items()
+        for method, operation in methods.items()
+    ]
+    assert sorted(told) == sorted(described)

@@ -231,8 +231,10 @@ class Connection(asyncio.Protocol):
             return
         self._begun_now = False
         self._feed(data)
+        if not self._begun_now:
+            self._received += len(data)
         if self._open and not self._deaf:
-            self._follow(len(data))
+            self._follow()
         if self._waiting:
             self._ahead += len(data)
             if self._ahead > MAX_AHEAD and not self._paused:
@@ -349,11 +351,9 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._feed(line + b"".join(fields) + b"\r\n" + rest)
 
-    def _follow(self, size: int) -> None:
+    def _follow(self) -> None:
         """Hold a request that is not complete yet to its limits."""
         request = self._incoming
-        if not self._begun_now:
-            self._received += size
         if request is None:
             if self._received > MAX_HEAD + MAX_TARGET + HEAD_FRAMING:
                 self._refuse(head_too_large())

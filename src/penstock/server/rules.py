@@ -23,9 +23,9 @@ MAX_HEADERS = 100
 HEAD_FRAMING = 1024
 """Bytes that a head may have beside its target and the names and values of its headers."""
 
-MAX_BEYOND = 1024 * 1024
-"""Bytes beyond MAX_BODY that are read and dropped, so that a client can take the answer. To close while more comes is a
-reset, which can outrun it."""
+MAX_BEYOND = 512 * 1024
+"""Bytes beyond MAX_BODY that are read and dropped, so that a client can take the answer: to close while more comes is a
+reset, which can outrun it. With what the system hands over at once no more than a mebibyte."""
 
 MAX_FRAMING = 1024 * 1024
 """Bytes that a chunked body may have beside its content: sizes, extensions, trailers."""

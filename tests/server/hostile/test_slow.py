@@ -1,0 +1,24 @@
+"""Promises 4.1 and 4.2 in short: with the limits that the gateway has by default `make chaos` besieges it for longer."""
+
+import pytest
+
+from tests.server.hostile.process import gateway, percentile, provider
+from tests.server.hostile.slow import besiege, idle
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_slow_connections_are_closed_in_time_and_nobody_else_waits_for_them() -> None:
+    """Promises 4.1, 4.2: slow heads, silence and slow bodies are all closed; good traffic and files are as before."""
+    async with provider() as upstream, gateway(upstream.port, {"head": 2, "body_grace": 1, "linger": 1}) as process:
+        siege = await besiege(process, dripping=160, silent=160, bodies=80, patience=4, calm=2)
+    assert siege.closed <= 4.5, siege.figures()
+    assert siege.told >= 230, siege.figures()
+    assert siege.files <= 8, siege.figures()  # connections to the provider that rest
+    assert percentile(siege.besieged, 0.5) <= 1.1 * percentile(siege.calm, 0.5) + 0.02, siege.figures()
+
+
+async def test_a_connection_that_rests_takes_little_memory() -> None:
+    """Promise 4.1: 500 of them, at less than 16 KiB each; `make chaos` opens 10,000."""
+    async with provider() as upstream, gateway(upstream.port, {}) as process:
+        assert await idle(process, 500) < 16 * 1024

@@ -17,7 +17,7 @@ NO_TEXT = "The provider gave no readable reason."
 MIN_SECRET = 8
 """Characters of a key that is looked for by its own text; a shorter one is in too many words."""
 
-_PREFIXES = r"(?:sk|pk|rk|xai|gsk|hf|fw|r8|tgp|nvapi|pen)[-_]"
+_PREFIXES = r"(?:sk|pk|rk|xai|gsk|hf|fw|r8|tgp|nvapi|pen|pad)[-_]"
 
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 _HTML = re.compile(r"<\s*(!doctype|html|head|body|title)\b", re.IGNORECASE)

@@ -17,7 +17,7 @@ End = Literal[
 
 UsageSource = Literal[
     "provider",
-    "partial",  # the provider's own count so far; the output was estimated from what was seen
+    "partial",  # the provider's own count before its end; at least the output that was seen
     "estimate",
     "checkpoint",  # what was noted last before a crash
 ]

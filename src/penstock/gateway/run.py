@@ -207,9 +207,10 @@ def _usage(record: Record, error: BaseException | None, attempt: Attempt) -> tup
     if isinstance(error, Fault) and not record.begun and not record.usage.known:
         return _NOTHING, "estimate"  # it was refused, or broke before there was anything: nobody bills error texts
     usage = record.usage_or_estimate(attempt.estimate.tokens)
-    if not usage.estimated:
-        return usage, "provider"
-    return usage, "partial" if record.usage.known else "estimate"
+    if not record.usage.known:
+        return usage, "estimate"
+    # Some count as they go: what they said before the end is not their last word.
+    return usage, "provider" if record.finish is not None and not record.cut else "partial"
 
 
 def _max_output(call: Call) -> int | None:

@@ -23,7 +23,17 @@ from aiohttp.test_utils import TestServer
 from msgspec import Struct
 
 from penstock.accounts.price_settings import PriceSettings
-from penstock.config import AdminSettings, Config, Limits, ResponsesSettings, ServerSettings, StoreSettings, load, parse
+from penstock.config import (
+    AdminSettings,
+    Config,
+    Limits,
+    ResponsesSettings,
+    ServerSettings,
+    SharedSettings,
+    StoreSettings,
+    load,
+    parse,
+)
 from penstock.core.errors import ConfigError, ErrorInfo, ErrorKind
 from penstock.protocols.base import ModelFacts
 from penstock.protocols.registry import PROTOCOLS
@@ -300,6 +310,7 @@ def test_the_example_configuration_is_read_and_holds_every_section():
         ("limit", Limits),
         ("admin key", AdminSettings),
         ("store key", StoreSettings),
+        ("shared key", SharedSettings),
         ("provider key", ProviderSettings),
         ("access key", Access),
         ("fact", ModelFacts),

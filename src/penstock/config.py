@@ -26,13 +26,14 @@ from penstock.core.errors import ClientFault, ConfigError
 from penstock.core.secret import Secret
 from penstock.protocols.registry import PROTOCOLS
 from penstock.store.dialect import read_url
+from penstock.store.shared import check_url
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.providers import build_catalog, known_rows
 from penstock.upstreams.settings import AliasSettings, ProviderSettings, convert, did_you_mean, quoted, read_provider
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _GLOB = re.compile(r"[*?\[]")
-_SECTIONS = ("server", "admin", "store", "keys", "providers", "models", "responses", "prices", "telemetry")
+_SECTIONS = ("server", "admin", "store", "shared", "keys", "providers", "models", "responses", "prices", "telemetry")
 _KEY_FIELDS = ("name", "key")
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class ServerSettings(Struct, frozen=True):
         port: likewise; 0 takes any free one.
         heartbeat: seconds for which a stream may be silent before its client is told that it lives; 0 never tells.
         trusted_proxies: networks of proxies whose X-Forwarded-For is believed.
+        workers: processes that serve.
         limits: how much time clients may take.
     """
 
@@ -83,6 +85,7 @@ class ServerSettings(Struct, frozen=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     heartbeat: Annotated[float, Meta(ge=0)] = 15.0
     trusted_proxies: tuple[str, ...] = ()
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
     limits: Limits = Limits()
 
 
@@ -116,6 +119,16 @@ class StoreSettings(Struct, frozen=True):
     pepper: Secret | None = None
 
 
+class SharedSettings(Struct, frozen=True):
+    """What gateways on many machines hold in common beside the database.
+
+    Attributes:
+        url: the address of a Redis or Valkey, for rates, slots and news of keys; None: the database does.
+    """
+
+    url: Secret | None = None
+
+
 class ResponsesSettings(Struct, frozen=True):
     """How answers of the Responses API are kept, for clients that come back to them.
 
@@ -147,6 +160,7 @@ class Config(Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     admin: AdminSettings = AdminSettings()
     store: StoreSettings = StoreSettings()
+    shared: SharedSettings = SharedSettings()
     keys: tuple[StaticKey, ...] = ()
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, AliasSettings] = {}
@@ -226,6 +240,7 @@ def _read(raw: dict[str, Any], source: str) -> Config:
         server=_server(raw.get("server", {})),
         admin=_admin(raw.get("admin", {}), keys),
         store=_store(raw.get("store", {})),
+        shared=_shared(raw.get("shared", {})),
         keys=keys,
         providers={
             name: read_provider(table, ProviderSettings, f"providers.{quoted(name)}")
@@ -279,6 +294,16 @@ def _store(raw: object) -> StoreSettings:
     if store.pepper is not None and not re.fullmatch("[0-9a-fA-F]{64}", store.pepper.reveal()):
         raise ConfigError("store.pepper: expected 64 hexadecimal digits, as `openssl rand -hex 32` prints them")
     return store
+
+
+def _shared(raw: object) -> SharedSettings:
+    shared = convert(raw, SharedSettings, "shared")
+    if shared.url is not None:
+        try:
+            check_url(shared.url.reveal())
+        except ConfigError as error:
+            raise ConfigError(f"shared.url: {error}") from None
+    return shared
 
 
 def _keys(raw: object) -> tuple[StaticKey, ...]:

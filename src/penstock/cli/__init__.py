@@ -21,6 +21,9 @@ app.add_typer(keys_app, name="keys")
 
 HostOption = Annotated[str | None, typer.Option(help="Where to listen; wins over the file.", show_default="127.0.0.1")]
 PortOption = Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any free port.", show_default="8080")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Processes that serve, with the same limits.", show_default="1")
+]
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error. Logs go to standard error.")]
 
 
@@ -44,6 +47,7 @@ def serve(
     config: ConfigOption = None,
     host: HostOption = None,
     port: PortOption = None,
+    workers: WorkersOption = None,
     log_level: LogLevel = "info",
 ) -> None:
     """Run the gateway.
@@ -54,7 +58,7 @@ def serve(
     """
     from penstock.cli import serving  # noqa: PLC0415 - `penstock --help` need not load a web server
 
-    run_to_end(serving.serve(config, host, port, log_level, os.environ))
+    run_to_end(serving.serve(config, serving.Given(host, port, workers), log_level, os.environ))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from penstock.accounts.keys import STATIC, Key
 from penstock.accounts.manage import Issued, KeyInfo, KeyManager, described
 from penstock.accounts.opening import import_keys, open_pepper
 from penstock.accounts.terms import Terms, written_budget, written_moment
-from penstock.cli.serving import data_directory, database_location
+from penstock.cli.serving import data_directory, database_location, open_stores
 from penstock.config import Config, load
 from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
 from penstock.store.adminfile import AdminFile
@@ -100,16 +100,14 @@ async def _managing(path: Path | None, environ: Mapping[str, str]) -> AsyncGener
     """Open the keys that the config names."""
     config = load(path, environ) if path else Config()
     data = data_directory(environ)
-    database = await Database.open(database_location(config, data))
-    try:
-        store, file = KeyStore(database), KeyFile(data)
-        pepper = await open_pepper(config.store.pepper, file, store)
-        await import_keys(file, store, pepper)
-        yield KeyManager(store, pepper), config
-    except StoreUnavailableError as error:
-        raise ConfigError(f"the database cannot be used: {error}") from None
-    finally:
-        await database.close()
+    async with open_stores(config, data) as stores:
+        try:
+            file = KeyFile(data)
+            pepper = await open_pepper(config.store.pepper, file, stores.keys)
+            await import_keys(file, stores.keys, pepper)
+            yield KeyManager(stores.keys, pepper), config
+        except StoreUnavailableError as error:
+            raise ConfigError(f"the database cannot be used: {error}") from None
 
 
 def _of_config(config: Config) -> list[KeyInfo]:

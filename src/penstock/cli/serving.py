@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import platformdirs
+from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
@@ -27,48 +29,117 @@ from penstock.store.adminfile import AdminFile
 from penstock.store.database import Database
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
+from penstock.store.shared import SharedStore
 
 DATABASE = "penstock.db"
 """The file in the data directory that keeps what must outlive the process."""
 
 
-async def serve(
-    path: Path | None, host: str | None, port: int | None, log_level: str, environ: Mapping[str, str]
-) -> None:
+class Stores(Struct, frozen=True):
+    """What outlives the process. `shared` is there if the configuration names one."""
+
+    database: Database
+    shared: SharedStore | None
+    keys: KeyStore
+
+
+class Served(Struct, frozen=True):
+    """What is said when the gateway serves: where, which providers; and what was made, for nobody can see it again."""
+
+    address: str
+    providers: Sequence[str]
+    key: Secret | None
+    admin: str | None
+    admin_token: Secret | None
+
+
+class Given(Struct, frozen=True):
+    """What was given on the command line, and counts more than what the file says."""
+
+    host: str | None
+    port: int | None
+    workers: int | None
+
+
+async def serve(path: Path | None, given: Given, log_level: str, environ: Mapping[str, str]) -> None:
     """Run the gateway until SIGINT or SIGTERM.
 
     Raises:
         ConfigError: the configuration cannot be used.
-        OSError: the address cannot be listened on.
     """
     configure_logs(log_level)
-    stop = _stop_event()
+    stop = stop_event()
 
     def read() -> Config:
-        return _overridden(load(path, environ) if path else Config(), host, port)
+        return overridden(load(path, environ) if path else Config(), given)
 
     config = read()
-    data = data_directory(environ)
-    async with contextlib.AsyncExitStack() as open_parts:
-        database = await Database.open(database_location(config, data))
-        open_parts.push_async_callback(database.close)
-        store, file = KeyStore(database), KeyFile(data)
-        keys, first = await open_directory(config, file, store)
-        pepper = await open_pepper(config.store.pepper, file, store)
+    if config.server.workers == 1:
+        await serve_until(stop, read, environ, lambda served: announce(config, served))
+    else:
+        from penstock.cli.workers import Task, supervise  # noqa: PLC0415 - workers need this module
+
+        await supervise(stop, config, environ, Task(None if path is None else str(path), given, log_level))
+
+
+async def serve_until(
+    stop: asyncio.Event,
+    read: Callable[[], Config],
+    environ: Mapping[str, str],
+    ready: Callable[[Served], None],
+    listening: socket.socket | None = None,
+) -> None:
+    """Run the gateway in this process until `stop`. `read` reads the configuration, at the start and for a reload.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+    """
+    config, data = read(), data_directory(environ)
+    async with open_stores(config, data) as stores, contextlib.AsyncExitStack() as open_parts:
+        file = KeyFile(data)
+        keys, first = await open_directory(config, file, stores.keys)
+        pepper = await open_pepper(config.store.pepper, file, stores.keys)
         tokens = AdminTokens(config.admin.token, AdminFile(data), pepper)
-        try:
-            service = await start(config, environ, keys, database, data, read=read)
-        except OSError as error:
-            where = f"{config.server.host}:{config.server.port}"
-            told = f"cannot listen on {where}: {error.strerror or error}; choose another with --port"
-            raise ConfigError(told) from None
+        with listening_told(config):
+            service = await start(
+                config, environ, keys, stores.database, data, read=read, shared=stores.shared, listening=listening
+            )
         open_parts.push_async_callback(service.close)
         _spare_the_collector()
         _reload_on_hangup(service)
-        admin = await service.administer(tokens, KeyManager(store, pepper), database)
+        admin = await service.administer(tokens, KeyManager(stores.keys, pepper), stores.database)
         token = await tokens.first() if admin else None
-        _announce(Console(), service, config, first, _about_admin(admin, token))
+        ready(Served(service.address, tuple(service.serving.catalog.providers), first, admin, token))
         await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def open_stores(config: Config, data: Path) -> AsyncGenerator[Stores]:
+    """Open the database, brought up to date, and what is shared beside it.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+    """
+    async with contextlib.AsyncExitStack() as opened:
+        database = await Database.open(database_location(config, data))
+        opened.push_async_callback(database.close)
+        if config.shared.url is None:
+            yield Stores(database, None, KeyStore(database))
+            return
+        shared = await SharedStore.open(config.shared.url.reveal())
+        opened.push_async_callback(shared.close)
+        yield Stores(database, shared, KeyStore(database, shared.tell_of_keys))
+
+
+@contextlib.contextmanager
+def listening_told(config: Config) -> Generator[None]:
+    """Say as a ConfigError that an address cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{config.server.host}:{config.server.port}"
+        told = f"cannot listen on {where}: {error.strerror or error}; choose another with --port"
+        raise ConfigError(told) from None
 
 
 async def simulate(host: str, port: int, settings: str, log: Path | None) -> None:
@@ -78,7 +149,7 @@ async def simulate(host: str, port: int, settings: str, log: Path | None) -> Non
         ConfigError: the settings cannot be used.
         OSError: the address cannot be listened on, or the file cannot be written.
     """
-    stop = _stop_event()
+    stop = stop_event()
     defaults = parse_settings(settings, Settings(), "--set")
     journal = None if log is None else Journal(log)
     simulator = await start_simulator(host, port, defaults, journal)
@@ -107,12 +178,10 @@ def database_location(config: Config, data: Path) -> Path | str:
     return config.store.url.reveal() if config.store.url else data / DATABASE
 
 
-def _overridden(config: Config, host: str | None, port: int | None) -> Config:
-    server = config.server
-    server = msgspec.structs.replace(
-        server, host=server.host if host is None else host, port=server.port if port is None else port
-    )
-    return msgspec.structs.replace(config, server=server)
+def overridden(config: Config, given: Given) -> Config:
+    """Return a configuration in which what was given counts more than what the file says."""
+    said = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
+    return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **said))
 
 
 def _spare_the_collector() -> None:
@@ -126,7 +195,7 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def _stop_event() -> asyncio.Event:
+def stop_event() -> asyncio.Event:
     """Return what the first SIGINT or SIGTERM sets. The second ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -172,9 +241,9 @@ def _about_admin(address: str | None, token: Secret | None) -> list[str]:
     return [f"  Admin API       {escape(address)}/admin/api/v1", *made, ""]
 
 
-def _announce(console: Console, service: Service, config: Config, first: Secret | None, admin: Sequence[str]) -> None:
+def announce(config: Config, served: Served) -> None:
     """Say where the gateway is, what it serves, and what to paste to see it work; no line is broken."""
-    address = escape(service.address)
+    address, first = escape(served.address), served.key
     names = ", ".join(key.name for key in config.keys) or "those of `penstock keys list`"
     shown = first.reveal() if first else "$PENSTOCK_KEY"
     key = (
@@ -190,15 +259,15 @@ def _announce(console: Console, service: Service, config: Config, first: Secret 
         f"  Anthropic SDK   base_url={address}/anthropic",
         f"  Gemini SDK      base_url={address}",
         "",
-        f"  Providers       {escape(', '.join(service.serving.catalog.providers))}",
+        f"  Providers       {escape(', '.join(served.providers))}",
         "                  [dim]set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY ... for more[/dim]",
         "",
         *key,
         "",
-        *admin,
+        *_about_admin(served.admin, served.admin_token),
         "  Try it:",
         # Double quotes, so that the shell puts in a key that stands in its environment.
         escape(f"""  curl -N {address}/v1/chat/completions -H "Authorization: Bearer {shown}" -d '{body}'"""),
         "",
     ]
-    console.print("\n".join(lines), soft_wrap=True, highlight=False)
+    Console().print("\n".join(lines), soft_wrap=True, highlight=False)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ from penstock.store.errors import StoreUnavailableError
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
 from penstock.store.responses import ResponseStore
+from penstock.store.shared import SharedStore
 from penstock.store.usage import UsageStore
 from penstock.upstreams.transport import Transport
 
@@ -108,6 +110,8 @@ async def start(
     directory: Path,
     *,
     read: Callable[[], Config] | None = None,
+    shared: SharedStore | None = None,
+    listening: socket.socket | None = None,
 ) -> Service:
     """Start the gateway that `config` describes, and the simulator behind its demo providers.
 
@@ -118,6 +122,8 @@ async def start(
         database: what must outlive the process is kept there; whoever has opened it closes it.
         directory: for files by which processes that share the database find out which of them live.
         read: reads the configuration again, for a reload; None if it cannot have changed.
+        shared: what many machines have in common beside the database; whoever has opened it closes it.
+        listening: a socket to serve on, instead of the address that the configuration names.
 
     Raises:
         ConfigError: something in the configuration cannot be used.
@@ -126,7 +132,9 @@ async def start(
     async with contextlib.AsyncExitStack() as started:
         await keys.start()
         started.push_async_callback(keys.close)
-        ledger = await _open_ledger(database, directory)
+        if shared is not None:
+            shared.listen(keys.changed)
+        ledger = await _open_ledger(database, directory, shared)
         started.push_async_callback(ledger.close)
         simulator = await start_simulator(defaults=DEMO_PACE)
         started.push_async_callback(simulator.close)
@@ -144,14 +152,14 @@ async def start(
         kept = Kept(_response_store(config.responses, database))
         usage = _usage(UsageStore(database))
         endpoints = Endpoints(gateway, catalog, door, kept, usage=usage, metrics=metrics, tracing=tracing)
-        listener = await listen(endpoints.handle, config.server.host, config.server.port, limits)
+        listener = await listen(endpoints.handle, config.server.host, config.server.port, limits, listening)
         started.push_async_callback(_stop, listener, gateway)
         return Service(_url_of(listener), serving, metrics, endpoints, started.pop_all())
 
 
-async def _open_ledger(database: Database, directory: Path) -> Ledger:
+async def _open_ledger(database: Database, directory: Path, shared: SharedStore | None) -> Ledger:
     """Return the ledger, with all settled that processes left open when they died."""
-    ledger = Ledger(database, directory)
+    ledger = Ledger(database, directory, shared)
     try:
         await ledger.start()
     except (StoreUnavailableError, SQLAlchemyError) as error:
@@ -236,7 +244,11 @@ def is_loopback(host: str) -> bool:
 
 
 def _url_of(listener: Listener) -> str:
-    host, port = listener.addresses[0]
+    return url_of(*listener.addresses[0])
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL by which this machine reaches what listens at an address."""
     return f"http://{_written(host)}:{port}"
 
 

@@ -71,16 +71,21 @@ class Listener:
             self._timer = self._shared.loop.call_at(round_began + TICK, self._tick)
 
 
-async def listen(handler: Handler, host: str, port: int, limits: Limits | None = None) -> Listener:
-    """Serve HTTP at an address; port 0 takes a free one.
+async def listen(
+    handler: Handler, host: str, port: int, limits: Limits | None = None, listening: socket.socket | None = None
+) -> Listener:
+    """Serve HTTP at an address, where port 0 takes a free one; or on a socket that is bound already.
 
     Raises:
         OSError: the address cannot be listened on.
     """
     loop = asyncio.get_running_loop()
     shared = Shared(loop, handler, limits or Limits())
-    server = await loop.create_server(lambda: Connection(shared), host, port, backlog=BACKLOG, reuse_address=True)
+    if listening is None:
+        server = await loop.create_server(lambda: Connection(shared), host, port, backlog=BACKLOG, reuse_address=True)
+    else:
+        server = await loop.create_server(lambda: Connection(shared), sock=listening, backlog=BACKLOG)
     with contextlib.suppress(AttributeError, OSError):  # not every system has it
-        for listening in server.sockets:
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)  # connections inherit it
+        for bound in server.sockets:
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)  # connections inherit it
     return Listener(server, shared)

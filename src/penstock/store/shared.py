@@ -1,6 +1,7 @@
 """What gateways on many machines hold in common beside the database, in Redis or Valkey: rates, slots, news of keys.
 
-    shared = await SharedStore.open("redis://...", keys.changed)
+    shared = await SharedStore.open("redis://...")
+    shared.listen(keys.changed)
     refusal = await shared.admit(request, claims)
     await shared.release(request, key, tokens)
     await shared.tell_of_keys()
@@ -139,7 +140,6 @@ class SharedStore:
     """
 
     def __init__(self, client: "Redis", now: Callable[[], int] | None) -> None:
-        """Talk through `client`. `now` returns microseconds; None: Redis has a clock of its own."""
         self._client = client
         self._now = now
         self._admit = client.register_script(_ADMIT)
@@ -150,10 +150,8 @@ class SharedStore:
         self._listening: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(
-        cls, url: str, changed: Callable[[], None] | None = None, now: Callable[[], int] | None = None
-    ) -> "SharedStore":
-        """Connect. `changed` is called whenever keys may have been changed elsewhere; it may be called once too often.
+    async def open(cls, url: str, now: Callable[[], int] | None = None) -> "SharedStore":
+        """Connect. `now` returns microseconds; None: Redis has a clock of its own.
 
         Raises:
             ConfigError: the driver is not installed, or Redis cannot be used.
@@ -168,9 +166,11 @@ class SharedStore:
         except StoreUnavailableError as error:
             await shared.close()
             raise ConfigError(f"{_named(url)}: cannot be used: {error}") from None
-        if changed is not None:
-            shared._listening = asyncio.create_task(shared._listen(changed))
         return shared
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Call `changed` from now on whenever keys may have been changed; it may be called once too often."""
+        self._listening = asyncio.create_task(self._listen(changed))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check golden fidelity corpus conformance bench fmt changelog clean
+.PHONY: help demo test check golden fidelity corpus conformance bench chaos fmt changelog clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ conformance: .venv/.test $(SDK)/node_modules/.installed ## Rewrite docs/conforma
 
 bench: .venv/.demo ## Compare CPU, latency and memory with nginx
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: .venv/.test $(SDK)/node_modules/.installed ## Break streams in every way, and see what clients are told
+	@$(BIN)/python -m chaos $(ARGS)
 
 fmt: .venv/.check ## Format, and mend what can be mended
 	$(BIN)/ruff format .

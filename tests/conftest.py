@@ -22,3 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "covers(*numbers): pitfalls (P1 ...) and cases (T1 ...) that this test proves; test_cases_covered.py adds up",
     )
+    config.addinivalue_line(
+        "markers",
+        "promise(*numbers): promises of docs/promises.md that this test proves; test_promises_covered.py adds up",
+    )

@@ -16,6 +16,9 @@ from tests.server.canned import PIECES_BEFORE_THE_END, STREAMS
 REPLY = Reply(token="t0ken", model="lab/m", created=1)
 protocols = pytest.mark.parametrize("protocol", list(STREAMS))
 
+LAST_WORDS = {"anthropic": b'event: message_stop\ndata: {"type":"message_stop"}\n\n'}
+"""Without it the SDKs of a protocol take for broken what has ended well."""
+
 
 def passing(protocol: str, *, strip_usage: bool = False) -> tuple[Relay, Record]:
     spoken = PROTOCOLS[protocol]
@@ -91,13 +94,19 @@ def test_a_cut_at_any_byte_before_the_finish_ends_in_an_error_event(protocol: st
 
 @protocols
 @pytest.mark.covers("P112")
+@pytest.mark.promise("1.1")
 def test_a_reset_after_the_finish_is_no_error(protocol: str) -> None:
     relay, record = passing(protocol)
     kept = [piece for piece in STREAMS[protocol] if b"[DONE]" not in piece and b"message_stop" not in piece]
-    assert b"".join(relay.feed(piece) for piece in kept) + relay.close(
-        ErrorInfo("stream_incomplete", "reset")
-    ) == b"".join(kept)
+    written = b"".join(relay.feed(piece) for piece in kept) + relay.close(ErrorInfo("stream_incomplete", "reset"))
+    assert written == b"".join(kept) + LAST_WORDS.get(protocol, b"")
     assert (record.error, record.finish is None) == (None, False)
+
+
+@protocols
+def test_only_an_answer_that_ended_well_is_given_the_last_word(protocol: str) -> None:
+    relay, _ = passing(protocol)
+    assert b"message_stop" not in fed(relay, *STREAMS[protocol][: PIECES_BEFORE_THE_END[protocol]])
 
 
 @protocols

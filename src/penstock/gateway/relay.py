@@ -61,8 +61,8 @@ class Passthrough:
         return _shown(frames[0]) if len(frames) == 1 else b"".join([_shown(frame) for frame in frames])
 
     def finish(self, events: list[Event]) -> bytes:
-        """Return nothing: the provider's own end has been handed on."""
-        return b""
+        """Return nothing but the last word, where the provider's own end lacked it: it had ended well (pitfall 112)."""
+        return self._encoder.last_word if events and isinstance(events[-1], Finish) else b""
 
     def fail(self, error: ErrorInfo) -> bytes:
         """Return the protocol's error event."""

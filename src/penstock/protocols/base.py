@@ -6,7 +6,7 @@ and values only: whoever calls does the I/O, and hands in the time and the rando
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +17,7 @@ from penstock.core.errors import ErrorInfo
 from penstock.core.estimate import USUAL, TokenCosts
 from penstock.core.events import Event, Sealed
 from penstock.core.request import Ask
-from penstock.protocols.keeping import Keeping
+from penstock.protocols.keeping import Background, Keeping
 from penstock.wire.sse import Frame
 
 ReasoningStyle = Literal["effort", "budget"]
@@ -68,6 +68,7 @@ class ModelFacts(Struct, frozen=True):
         mid_system: whether it takes system messages in the middle of a conversation.
         media_in_results: whether results of tools may hold images and documents, where not every model takes that.
         tokens: how it counts its input.
+        thinks: whether it may think for minutes before it says anything, without being asked to.
     """
 
     max_output: int = 8192
@@ -76,6 +77,7 @@ class ModelFacts(Struct, frozen=True):
     mid_system: bool = False
     media_in_results: bool = False
     tokens: TokenCosts = USUAL
+    thinks: bool = False
 
 
 class ListedModel(Struct, frozen=True):
@@ -227,7 +229,13 @@ class Counting(Struct, frozen=True):
 
 
 class Encoder(Protocol):
-    """State of one client stream: events in, bytes out. Finish and Failure write all that ends the stream."""
+    """State of one client stream: events in, bytes out. Finish and Failure write all that ends the stream.
+
+    Attributes:
+        last_word: what ends a stream of this protocol whose finish has been told, if SDKs take it for broken without.
+    """
+
+    last_word: ClassVar[bytes]
 
     def encode(self, event: Event) -> bytes:
         """Return the bytes that tell the client of an event; empty if it needs none."""
@@ -262,6 +270,7 @@ class WireProtocol(Struct, frozen=True):
         hints: what paths of this protocol look like that we do not serve.
         counting: how it counts a request's tokens, where it can.
         keeping: how answers are kept that clients come back to, where they can.
+        background: how it has answers that nobody waits for, where it can.
         heartbeat: what says, between two events, that a stream is alive and says nothing else.
         params: what this protocol calls a field of the request, by the name that it has in Chat Completions: writers,
             who do not know the client, name what they refuse or drop in that one language.
@@ -289,6 +298,7 @@ class WireProtocol(Struct, frozen=True):
     hints: tuple[str, ...] = ()
     counting: Counting | None = None
     keeping: Keeping | None = None
+    background: Background | None = None
     heartbeat: bytes = b"\n"
     params: Mapping[str, str] = {}
     response_headers: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ this same protocol holds that nobody knows is written on; blocks of it are count
 """
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from penstock.core.answer import Answer, AnswerPart
 from penstock.core.events import (
@@ -66,6 +66,8 @@ _MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 class Encoder:
     """State of one stream."""
+
+    last_word: ClassVar[bytes] = _MESSAGE_STOP
 
     __slots__ = (
         "_aside",

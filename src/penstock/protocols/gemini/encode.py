@@ -6,6 +6,7 @@ sources with the finish reason. The order of keys is that of the real service.
 """
 
 from itertools import chain
+from typing import ClassVar
 
 from penstock.core.answer import Answer, Choice, unfold
 from penstock.core.events import (
@@ -129,6 +130,8 @@ class PartWriter:
 
 class Encoder:
     """State of one stream: an event stream, or one growing JSON array if `reply.array`."""
+
+    last_word: ClassVar[bytes] = b""
 
     __slots__ = ("_end", "_identity", "_index", "_last", "_lead", "_next", "_parts", "_reply", "_tail", "_usage")
 

@@ -5,7 +5,7 @@ delta and the finish reason, the usage if it was asked for, `[DONE]`. Everything
 is encoded once, so that a delta costs the encoding of one string.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from penstock.core.events import (
     Citation,
@@ -61,6 +61,8 @@ class _Choice:
 
 class Encoder:
     """State of one client stream."""
+
+    last_word: ClassVar[bytes] = b""
 
     __slots__ = (
         "_before",

@@ -10,7 +10,7 @@ of one message, however the provider cut them: clients take a message, or a piec
 An item begins with its first content, so that a part without any leaves no item.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Raw
 
@@ -100,6 +100,8 @@ class _Piece:
 
 class Encoder:
     """State of one stream. `response` is the whole answer, once it is complete."""
+
+    last_word: ClassVar[bytes] = b""
 
     __slots__ = (
         "_message",

@@ -1,0 +1,1 @@
+"""What breaks in real networks, done on purpose and from a seed. See `chaos/README.md`."""

@@ -143,3 +143,21 @@ def test_a_limit_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigError, match=r"server.limits.head: "):
         parse("[server.limits]\nhead = 0", {})
     assert parse("[server.limits]\nhead = 5", {}).server.limits.head == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[timeouts]\nfirst = 1", "timeouts.first: unknown key"),
+        ("[timeouts]\ngap = 0", "timeouts.gap: expected"),
+        ("[providers.openai.timeouts]\ngaps = 1", 'providers.openai.timeouts.gaps: unknown key; did you mean "gap"?'),
+        ("[models.x]\ntargets = [1]", "models.x.targets[0]: expected"),
+        ("[models.x]\ntargets = [{ target = 'a/b', wight = 1 }]", "models.x.targets[0].wight: unknown key"),
+        ("[models.x]\ntargets = [{ target = 'a/b', weight = -1 }]", "models.x.targets[0].weight: expected"),
+        ("[models.x]\ntarget = 'a/b'\nstrategy = 'order'", 'unknown word "order"; did you mean "ordered"?'),
+    ],
+)
+def test_mistakes_about_targets_and_time_limits_name_their_place(text: str, message: str):
+    with pytest.raises(ConfigError) as caught:
+        parse(text, {})
+    assert message in str(caught.value)

@@ -39,7 +39,8 @@ from penstock.protocols.base import ModelFacts
 from penstock.protocols.registry import PROTOCOLS
 from penstock.simulator.settings import Fault, Settings
 from penstock.upstreams.providers import known_rows
-from penstock.upstreams.settings import Access, ProviderRow, ProviderSettings
+from penstock.upstreams.settings import Access, AliasSettings, ProviderRow, ProviderSettings
+from penstock.upstreams.timeouts import Timeouts
 from tests.sdk.running import running_gateway
 from tests.serving import KEY
 
@@ -314,6 +315,8 @@ def test_the_example_configuration_is_read_and_holds_every_section():
         ("provider key", ProviderSettings),
         ("access key", Access),
         ("fact", ModelFacts),
+        ("model key", AliasSettings),
+        ("timeout", Timeouts),
         ("responses key", ResponsesSettings),
         ("price", PriceSettings),
     ],

@@ -29,17 +29,35 @@ from penstock.store.dialect import read_url
 from penstock.store.shared import check_url
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.providers import build_catalog, known_rows
-from penstock.upstreams.settings import AliasSettings, ProviderSettings, convert, did_you_mean, quoted, read_provider
+from penstock.upstreams.settings import (
+    AliasSettings,
+    ProviderSettings,
+    convert,
+    did_you_mean,
+    quoted,
+    read_alias,
+    read_provider,
+)
+from penstock.upstreams.timeouts import Seconds, Timeouts
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _GLOB = re.compile(r"[*?\[]")
-_SECTIONS = ("server", "admin", "store", "shared", "keys", "providers", "models", "responses", "prices", "telemetry")
+_SECTIONS = (
+    "server",
+    "admin",
+    "store",
+    "shared",
+    "keys",
+    "providers",
+    "models",
+    "timeouts",
+    "responses",
+    "prices",
+    "telemetry",
+)
 _KEY_FIELDS = ("name", "key")
 
 T = TypeVar("T")
-
-
-Seconds = Annotated[float, Meta(gt=0)]
 
 
 class Limits(Struct, frozen=True):
@@ -164,6 +182,7 @@ class Config(Struct, frozen=True):
     keys: tuple[StaticKey, ...] = ()
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, AliasSettings] = {}
+    timeouts: Timeouts = Timeouts()
     responses: ResponsesSettings = ResponsesSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     prices: tuple[tuple[str, Price], ...] = ()
@@ -175,7 +194,7 @@ class Config(Struct, frozen=True):
             ConfigError: a provider or an alias cannot be used.
         """
         try:
-            return build_catalog(self.providers, self.models, environ, PROTOCOLS, simulator)
+            return build_catalog(self.providers, self.models, environ, PROTOCOLS, simulator, timeouts=self.timeouts)
         except ConfigError as error:
             raise ConfigError(f"{self.source}: {error}") from None
 
@@ -246,10 +265,8 @@ def _read(raw: dict[str, Any], source: str) -> Config:
             name: read_provider(table, ProviderSettings, f"providers.{quoted(name)}")
             for name, table in _table(raw, "providers").items()
         },
-        models={
-            name: convert(table, AliasSettings, f"models.{quoted(name)}")
-            for name, table in _table(raw, "models").items()
-        },
+        models={name: read_alias(table, f"models.{quoted(name)}") for name, table in _table(raw, "models").items()},
+        timeouts=convert(raw.get("timeouts", {}), Timeouts, "timeouts"),
         responses=convert(raw.get("responses", {}), ResponsesSettings, "responses"),
         telemetry=convert(raw.get("telemetry", {}), TelemetrySettings, "telemetry"),
         prices=tuple(_price(glob, table) for glob, table in _table(raw, "prices").items()),

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.accounts.keys import Key
-from penstock.accounts.policy import check_key, check_model, may_ask
+from penstock.accounts.policy import check_key, check_model, may_ask, may_reach
 from penstock.core.errors import ClientFault
 
 NOW = 1_800_000_000
@@ -80,3 +80,18 @@ def test_a_model_that_is_not_allowed_is_forbidden() -> None:
     with pytest.raises(ClientFault) as caught:
         check_model(Key("a", "a", ("demo/*",)), "openai/gpt")
     assert (caught.value.info.kind, caught.value.info.code) == ("forbidden", "model_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("globs", "allowed"),
+    [
+        (("*",), True),
+        (("smart",), True),
+        (("s*",), False),
+        (("s*", "lab/*"), True),
+        (("s*", "lab/large"), True),
+        (("s*", "demo/*"), False),
+    ],
+)
+def test_a_pattern_gives_no_model_away_behind_another_name(globs: tuple[str, ...], allowed: bool):
+    assert may_reach(Key("a", "a", globs), "smart", "lab/large") == allowed

@@ -8,7 +8,8 @@ from penstock.core.secret import Secret
 from penstock.protocols.registry import PROTOCOLS
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.providers import build_catalog, completed, known_rows
-from penstock.upstreams.settings import AliasSettings, ProviderSettings
+from penstock.upstreams.settings import AliasSettings, ProviderSettings, TargetSettings
+from penstock.upstreams.timeouts import TimeLimits, Timeouts
 
 SIMULATOR = "http://127.0.0.1:4999"
 
@@ -319,3 +320,59 @@ def test_a_model_goes_upstream_under_the_providers_own_name() -> None:
 def test_a_users_own_names_for_models_are_added() -> None:
     settings = ProviderSettings(protocol="openai-chat", base_url="http://127.0.0.1:1/v1", names={"best": "model-7"})
     assert build(lab=settings).resolve("lab/best").target.model == "model-7"
+
+
+TWO = AliasSettings(targets=("demo/poet", TargetSettings("lab/large", 3)), strategy="weighted")
+
+
+class TestSeveralTargets:
+    def catalog(self, **names: AliasSettings) -> Catalog:
+        return build_catalog({"lab": LAB}, names, {}, PROTOCOLS, SIMULATOR)
+
+    def refused(self, settings: AliasSettings) -> str:
+        with pytest.raises(ConfigError) as caught:
+            self.catalog(smart=settings)
+        return str(caught.value)
+
+    def test_a_name_can_stand_for_several_models(self):
+        route = self.catalog(smart=TWO).resolve("smart")
+        assert [(one.upstream, one.weight) for one in route.candidates] == [("demo/poet", 1), ("lab/large", 3)]
+        assert route.strategy == "weighted"
+
+    def test_the_name_that_a_provider_has_for_a_model_is_that_of_the_upstream(self):
+        lab = msgspec.structs.replace(LAB, names={"best": "model-7"})
+        catalog = build_catalog({"lab": lab}, {}, {}, PROTOCOLS, SIMULATOR)
+        [candidate] = catalog.resolve("lab/best").candidates
+        assert (candidate.name, candidate.upstream) == ("lab/best", "lab/model-7")
+
+    def test_a_model_can_be_named_after_itself_to_say_more_of_it(self):
+        settings = AliasSettings(timeouts=Timeouts(total=3600))
+        catalog = build_catalog({"lab": LAB}, {"lab/large": settings}, {}, PROTOCOLS, SIMULATOR)
+        [candidate] = catalog.resolve("lab/large").candidates
+        assert (candidate.name, candidate.limits.total) == ("lab/large", 3600)
+
+    def test_mistakes_name_their_place(self):
+        assert self.refused(AliasSettings()) == "models.smart: target is missing"
+        assert self.refused(AliasSettings("demo/poet", ("lab/x",))) == "models.smart: either target or targets"
+        assert "models.smart.targets[1]: unknown provider" in self.refused(AliasSettings(targets=("lab/x", "lib/x")))
+        assert "named twice" in self.refused(AliasSettings(targets=("lab/x", "lab/x")))
+        assert "weight above 0" in self.refused(AliasSettings(targets=(TargetSettings("lab/x", 0),)))
+
+
+class TestTimeLimits:
+    def limits(self, alias: Timeouts, provider: Timeouts, everywhere: Timeouts) -> TimeLimits:
+        lab = msgspec.structs.replace(LAB, timeouts=provider)
+        names = {"x": AliasSettings("lab/large", timeouts=alias)}
+        catalog = build_catalog({"lab": lab}, names, {}, PROTOCOLS, SIMULATOR, timeouts=everywhere)
+        return catalog.resolve("x").candidates[0].limits
+
+    def test_what_nobody_says_is_as_a_person_would_choose(self):
+        assert self.limits(Timeouts(), Timeouts(), Timeouts()) == TimeLimits(5, 120, 120, 60, 1800, 600)
+
+    def test_the_narrower_word_wins(self):
+        limits = self.limits(Timeouts(gap=1), Timeouts(gap=2, write=2), Timeouts(gap=3, write=3, total=3))
+        assert (limits.gap, limits.write, limits.total) == (1, 2, 3)
+
+    def test_a_first_event_that_was_said_holds_for_models_that_think_too(self):
+        limits = self.limits(Timeouts(), Timeouts(first_event=30), Timeouts())
+        assert (limits.first_event, limits.thinking) == (30, 30)

@@ -45,6 +45,15 @@ def may_ask(key: Key, model: str) -> bool:
     return any(glob == "*" or fnmatchcase(model, glob) for glob in key.models)
 
 
+def may_reach(key: Key, asked: str, target: str) -> bool:
+    """Whether a key that may ask for a model by this name may be served by another model, for which the name stands.
+
+    It may if it was given the name letter for letter. A pattern that happens to match it gives no model away that the
+    key could not ask for by that model's own name.
+    """
+    return asked in key.models or may_ask(key, target)
+
+
 def read_address(text: str) -> Address:
     """Return an address. One of IPv4 that is written as one of IPv6 (`::ffff:10.0.0.1`) is one of IPv4.
 

@@ -15,7 +15,9 @@ from msgspec import Struct
 from penstock.core.errors import ClientFault, ErrorInfo
 from penstock.core.secret import Secret
 from penstock.protocols.base import ModelFacts, Target
+from penstock.routing.plan import Strategy
 from penstock.upstreams.settings import AuthStyle, Relay
+from penstock.upstreams.timeouts import TimeLimits, Timeouts, limits
 
 MAX_REMEMBERED = 1024
 """Public names whose meaning is remembered; clients can make up any number of them."""
@@ -42,6 +44,7 @@ class Provider(Struct, frozen=True):
         offers: what it has beside answers.
         prices: the name of its price list.
         bills_aborted: whether it goes on, and bills, when its client leaves in the middle of an answer.
+        timeouts: what is said about time limits, here and for all.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Provider(Struct, frozen=True):
     offers: frozenset[str] = frozenset()
     prices: str = ""
     bills_aborted: bool = False
+    timeouts: Timeouts = Timeouts()
 
     def speaking(self, protocol: str) -> "Provider":
         """Return this provider as a client of a protocol is best served: in that protocol, if it speaks it."""
@@ -75,12 +79,56 @@ class Provider(Struct, frozen=True):
         return next((facts for glob, facts in self.facts if fnmatchcase(model, glob)), ModelFacts())
 
 
-class Route(Struct, frozen=True):
-    """What a public model name means: `model` as the client said it, and the target that serves it."""
+class Candidate(Struct, frozen=True):
+    """One of the models that can serve a public name.
 
-    model: str
+    Attributes:
+        name: its own public name, `provider/model`.
+        upstream: the same with the provider's own name of the model: what is known of how well it does has this name.
+        provider: that has it.
+        target: what the provider is asked for.
+        limits: how long it is waited for.
+        weight: its share of calls, where they are shared out by weight.
+    """
+
+    name: str
+    upstream: str
     provider: Provider
     target: Target
+    limits: TimeLimits = TimeLimits()
+    weight: int = 1
+
+
+class Route(Struct, frozen=True):
+    """What a public model name means.
+
+    Attributes:
+        model: as the client said it.
+        candidates: what can serve it, at least one; an alias may have more.
+        strategy: which of them is asked first.
+    """
+
+    model: str
+    candidates: tuple[Candidate, ...]
+    strategy: Strategy = "ordered"
+
+    @property
+    def provider(self) -> Provider:
+        """The provider of the first candidate."""
+        return self.candidates[0].provider
+
+    @property
+    def target(self) -> Target:
+        """What the first candidate's provider is asked for."""
+        return self.candidates[0].target
+
+
+class Alias(Struct, frozen=True):
+    """A public name that an operator gave: `targets` are public names of models, at least one, and their weights."""
+
+    targets: tuple[tuple[str, int], ...]
+    strategy: Strategy = "ordered"
+    timeouts: Timeouts = Timeouts()
 
 
 class Listing(Struct, frozen=True):
@@ -95,21 +143,22 @@ class Catalog:
 
     Args:
         providers: those that can be called.
-        aliases: public name -> `provider/model` of a provider in `providers`.
+        aliases: by their public names; their targets are models of `providers`.
         disabled: providers that are known but not set up -> what to do about it.
     """
 
     def __init__(
         self,
         providers: Mapping[str, Provider],
-        aliases: Mapping[str, str] | None = None,
+        aliases: Mapping[str, Alias] | None = None,
         disabled: Mapping[str, str] | None = None,
     ) -> None:
         self.providers = providers
         self.aliases = aliases or {}
         self.disabled = disabled or {}
         aliased = [
-            Listing(alias, providers[target.partition("/")[0]]) for alias, target in sorted(self.aliases.items())
+            Listing(name, providers[alias.targets[0][0].partition("/")[0]])
+            for name, alias in sorted(self.aliases.items())
         ]
         listed = [
             Listing(f"{provider.name}/{model}", provider)
@@ -149,7 +198,12 @@ class Catalog:
                 f"This cannot be the name of a model: one has up to {MAX_NAME} printable characters, and no part that "
                 "is only dots."
             )
-        name, slash, upstream_model = self.aliases.get(model, model).partition("/")
+        alias = self.aliases.get(model) or Alias(((model, 1),))
+        candidates = tuple(self._candidate(name, weight, model, alias.timeouts) for name, weight in alias.targets)
+        return Route(model, candidates, alias.strategy)
+
+    def _candidate(self, public: str, weight: int, model: str, timeouts: Timeouts) -> Candidate:
+        name, slash, upstream_model = public.partition("/")
         provider = self.providers.get(name)
         if provider is None and slash and name in self.disabled:
             raise _not_found(f'The provider "{name}" is not set up on this gateway: {self.disabled[name]}.')
@@ -157,7 +211,8 @@ class Catalog:
             raise _not_found(self._unknown(model))
         upstream_model = provider.names.get(upstream_model, upstream_model)
         target = Target(name, upstream_model, provider.facts_of(upstream_model), provider.quirks)
-        return Route(model, provider, target)
+        patience = limits(timeouts.over(provider.timeouts))
+        return Candidate(public, f"{name}/{upstream_model}", provider, target, patience, weight)
 
     def _unknown(self, model: str) -> str:
         name, slash, rest = model.partition("/")

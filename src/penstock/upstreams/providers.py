@@ -12,21 +12,25 @@ import msgspec
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.protocols.base import WireProtocol
-from penstock.upstreams.catalog import Catalog, Provider
+from penstock.upstreams.catalog import Alias, Catalog, Provider
 from penstock.upstreams.settings import (
     AliasSettings,
     ProviderRow,
     ProviderSettings,
+    TargetSettings,
     did_you_mean,
     quoted,
     read_provider,
 )
+from penstock.upstreams.timeouts import Timeouts
 
 SIMULATOR = "<simulator>"
 """Stands in a row's base URL for the address of the gateway's own simulator."""
 
 OPERATORS = "<resource>"
 """Stands in a row's base URL for a name that only the operator knows."""
+
+_UNSAID = Timeouts()
 
 
 @functools.cache
@@ -44,8 +48,18 @@ def build_catalog(
     environ: Mapping[str, str],
     protocols: Mapping[str, WireProtocol],
     simulator: str | None = None,
+    *,
+    timeouts: Timeouts = _UNSAID,
 ) -> Catalog:
-    """Return the catalog. `simulator` is the address of the simulator, without a slash at its end.
+    """Return the catalog.
+
+    Args:
+        settings: what the user says about providers.
+        aliases: the names that the user gave.
+        environ: where credentials and addresses are looked for.
+        protocols: by their names.
+        simulator: the address of the simulator, without a slash at its end; None if it does not run.
+        timeouts: what the user says about the time limits of all providers.
 
     Raises:
         ConfigError: something in the settings, or in an environment variable that a row names, cannot be used.
@@ -60,9 +74,9 @@ def build_catalog(
                 raise ConfigError(f"providers.{quoted(name)}: {missing}")
             disabled[name] = missing
         else:
-            providers[name] = builder.provider(protocols)
-    targets = {alias: _target(alias, entry.target, providers, disabled) for alias, entry in aliases.items()}
-    return Catalog(providers, targets, disabled)
+            providers[name] = builder.provider(protocols, timeouts)
+    named = {name: _alias(name, entry, providers, disabled) for name, entry in aliases.items()}
+    return Catalog(providers, named, disabled)
 
 
 def checked_base_url(url: str, path: str) -> str:
@@ -138,8 +152,8 @@ class _Builder:
             return "the simulator is not running"
         return ""
 
-    def provider(self, protocols: Mapping[str, WireProtocol]) -> Provider:
-        """Return the provider.
+    def provider(self, protocols: Mapping[str, WireProtocol], timeouts: Timeouts) -> Provider:
+        """Return the provider; `timeouts` are those of all providers.
 
         Raises:
             ConfigError: its settings cannot be used.
@@ -163,6 +177,7 @@ class _Builder:
             offers=frozenset(row.offers if settings.offers is None else settings.offers),
             prices=settings.prices or row.prices or self._name,
             bills_aborted=row.bills_aborted if settings.bills_aborted is None else settings.bills_aborted,
+            timeouts=settings.timeouts.over(timeouts),
         )
         return msgspec.structs.replace(provider, also=self._also(provider, protocols))
 
@@ -263,8 +278,28 @@ def _sendable(text: str, path: str) -> Secret | None:
     return Secret(text) if text else None
 
 
-def _target(alias: str, target: str, providers: Mapping[str, Provider], disabled: Mapping[str, str]) -> str:
-    path = f"models.{quoted(alias)}.target"
+def _alias(name: str, settings: AliasSettings, providers: Mapping[str, Provider], disabled: Mapping[str, str]) -> Alias:
+    path = f"models.{quoted(name)}"
+    if settings.target is not None and settings.targets:
+        raise ConfigError(f"{path}: either target or targets")
+    if settings.targets:
+        said = [TargetSettings(entry) if isinstance(entry, str) else entry for entry in settings.targets]
+        targets = {entry.target: (f"{path}.targets[{index}]", entry.weight) for index, entry in enumerate(said)}
+        if len(targets) < len(said):
+            raise ConfigError(f"{path}.targets: one of them is named twice")
+        if not any(entry.weight for entry in said):
+            raise ConfigError(f"{path}.targets: one of them needs a weight above 0")
+    elif settings.target is None and "/" not in name:
+        raise ConfigError(f"{path}: target is missing")
+    else:
+        targets = {settings.target or name: (path if settings.target is None else f"{path}.target", 1)}
+    for target, (where, _) in targets.items():
+        _check_target(target, where, providers, disabled)
+    weighted = tuple((target, weight) for target, (_, weight) in targets.items())
+    return Alias(weighted, settings.strategy, settings.timeouts)
+
+
+def _check_target(target: str, path: str, providers: Mapping[str, Provider], disabled: Mapping[str, str]) -> None:
     name, slash, model = target.partition("/")
     if not slash or not model:
         raise ConfigError(f'{path}: "{target}" is not of the form provider/model')
@@ -275,7 +310,6 @@ def _target(alias: str, target: str, providers: Mapping[str, Provider], disabled
     provider = providers[name]
     if not provider.has(model):
         raise ConfigError(f'{path}: "{name}" has no model "{model}"{did_you_mean(model, provider.models)}')
-    return target
 
 
 def _shown(url: str) -> str:

@@ -7,14 +7,16 @@ knows the nearest one that is known.
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.protocols.base import ModelFacts
+from penstock.routing.plan import Strategy
+from penstock.upstreams.timeouts import Timeouts
 
 AuthStyle = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "none"]
 
@@ -143,12 +145,35 @@ class ProviderSettings(Struct, frozen=True):
     offers: tuple[Offer, ...] | None = None
     prices: str | None = None
     bills_aborted: bool | None = None
+    timeouts: Timeouts = Timeouts()
+
+
+class TargetSettings(Struct, frozen=True):
+    """One of several models that a name can mean.
+
+    Attributes:
+        target: its `provider/name`.
+        weight: its share of calls, where they are shared out by weight.
+    """
+
+    target: str
+    weight: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
 
 
 class AliasSettings(Struct, frozen=True):
-    """Another name for a model; `target` is the model's `provider/name`."""
+    """What a name means. With neither `target` nor `targets` it means itself.
 
-    target: str
+    Attributes:
+        target: the `provider/name` of a model.
+        targets: several of them; what one fails at is asked of another.
+        strategy: which of them is asked first.
+        timeouts: where they differ from those of the providers.
+    """
+
+    target: str | None = None
+    targets: tuple[str | TargetSettings, ...] = ()
+    strategy: Strategy = "ordered"
+    timeouts: Timeouts = Timeouts()
 
 
 def read_provider(raw: object, type_: type[T], path: str) -> T:
@@ -161,7 +186,22 @@ def read_provider(raw: object, type_: type[T], path: str) -> T:
         convert(entry, ModelFacts, f"{path}.facts.{quoted(glob)}")
     for protocol, entry in _entries(_entries(raw).get("also")).items():
         convert(entry, Access, f"{path}.also.{quoted(protocol)}")
+    convert(_entries(raw).get("timeouts", {}), Timeouts, f"{path}.timeouts")
     return convert(raw, type_, path)
+
+
+def read_alias(raw: object, path: str) -> AliasSettings:
+    """Return what a name means from its TOML table.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    targets = _entries(raw).get("targets")
+    for index, entry in enumerate(cast("list[object]", targets) if isinstance(targets, list) else []):
+        if isinstance(entry, dict):
+            convert(cast("object", entry), TargetSettings, f"{path}.targets[{index}]")
+    convert(_entries(raw).get("timeouts", {}), Timeouts, f"{path}.timeouts")
+    return convert(raw, AliasSettings, path)
 
 
 def convert(raw: object, type_: type[T], path: str) -> T:

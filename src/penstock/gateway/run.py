@@ -107,8 +107,6 @@ class Run:
         if attempt is None or account is None:
             return
         self._attempt = None
-        if isinstance(error, Fault):
-            self.record.error = error.info
         outcome = self._outcome(error, attempt)
         if self.record.finish is not None and self.record.usage.input:
             attempt.estimate.learn(self.record.usage.input)
@@ -150,6 +148,8 @@ class Run:
 
     def _outcome(self, error: BaseException | None, attempt: Attempt) -> Outcome:
         record = self.record
+        if isinstance(error, Fault):
+            record.error = error.info
         usage, source = _usage(record, error, attempt)
         return Outcome(
             end=_end(record, error),

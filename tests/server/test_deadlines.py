@@ -113,7 +113,7 @@ async def test_an_answer_may_take_as_long_as_it_takes() -> None:
         await asyncio.sleep(0.1)
         return await echo(request)
 
-    async with site(slow, Limits(head=0.01, body=0.01, keep_alive=0.01, stall=0.01, linger=0.01)) as server:
+    async with site(slow, Limits(head=0.05, body=0.05, keep_alive=0.05, stall=0.05, linger=0.05)) as server:
         client = await server.client()
         client.send(POST)
         assert (await client.answer()).body == b"POST /b hello"

@@ -17,7 +17,7 @@ MAX_UNSENT = 64 * 1024
 """Bytes per connection that the system holds because the client does not take them. By default it holds megabytes, and
 takes no more before a third of them is gone: a slow client would look like one that takes nothing."""
 
-TICK = 1.0
+TICK = 0.5
 """Seconds between two looks at the clock of a connection: one timer for all, instead of one for each request."""
 
 AT_ONCE = 32

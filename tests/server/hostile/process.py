@@ -79,13 +79,15 @@ class Provider:
 
     Attributes:
         sent: bytes that the system has taken from it, for each request so far.
-        open: connections that it has.
+        open: connections that it has; `most` is the most that it ever had.
+        busy: answers that it is sending.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.sent: list[int] = []
         self.open = 0
+        self.busy = 0
         self.most = 0
         self.port = 0
 
@@ -97,7 +99,11 @@ class Provider:
                 head = await reader.readuntil(b"\r\n\r\n")
                 found = re.search(rb"content-length: (\d+)", head)
                 question = json.loads(await reader.readexactly(int(found[1]) if found else 0))
-                await self._answer(writer, question["model"])
+                self.busy += 1
+                try:
+                    await self._answer(writer, question["model"])
+                finally:
+                    self.busy -= 1
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:

@@ -1,12 +1,21 @@
-"""Scenario: thousands of connections that send next to nothing, beside traffic that is as it should be."""
+"""Scenario: thousands of connections that send next to nothing, beside traffic that is as it should be.
+
+The slow ones are a process of their own (`python -m tests.server.hostile.slow`), so that they do not slow down what is
+measured.
+"""
 
 import asyncio
 import contextlib
+import json
 import random
+import sys
+from pathlib import Path
 
 from msgspec import Struct
 
 from tests.server.hostile.process import Process, ask, percentile, question
+
+_ROOT = Path(__file__).parents[3]
 
 RATE = 50.0
 """Good requests a second."""
@@ -55,24 +64,35 @@ async def besiege(gateway: Process, *, dripping: int, silent: int, bodies: int, 
     await ask(gateway.port)
     before = await _traffic(gateway.port, calm)
     files, resident = gateway.files, gateway.resident
-    loop = asyncio.get_running_loop()
     traffic = asyncio.create_task(_traffic(gateway.port, patience))
-    slow = [_drip, *[_drip] * (dripping - 1), *[_silent] * silent, *[_body] * bodies][: dripping + silent + bodies]
-    random.Random(1).shuffle(slow)
+    command = [sys.executable, "-m", "tests.server.hostile.slow", *map(str, (gateway.port, dripping, silent, bodies))]
+    slow = await asyncio.create_subprocess_exec(*command, str(patience), stdout=asyncio.subprocess.PIPE, cwd=_ROOT)
+    assert slow.stdout is not None
+    await slow.stdout.readline()
+    memory = (gateway.resident - resident) / (dripping + silent + bodies)
+    closed, told = json.loads(await slow.stdout.readline())
+    await slow.wait()
+    besieged = await traffic
+    await asyncio.sleep(1.2)
+    return Siege(before, besieged, closed, told, gateway.files - files, memory)
+
+
+async def _be_slow(port: int, dripping: int, silent: int, bodies: int, patience: float) -> None:
+    """Open slow connections, and say so; wait for their ends, and tell when the last came and how many got a 408."""
+    loop = asyncio.get_running_loop()
+    kinds = [_drip] * dripping + [_silent] * silent + [_body] * bodies
+    random.Random(1).shuffle(kinds)
     tasks: list[asyncio.Task[tuple[float, bytes]]] = []
-    for kind in slow:
-        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    for kind in kinds:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         tasks.append(asyncio.create_task(_until_closed(kind, reader, writer, loop.time())))
-    memory = (gateway.resident - resident) / len(slow)
+    print("open", flush=True)
     done, pending = await asyncio.wait(tasks, timeout=patience + 5)
     for task in pending:
         task.cancel()
     ended = [task.result() for task in done]
     closed = max(seconds for seconds, _ in ended) if not pending else float("inf")
-    besieged = await traffic
-    await asyncio.sleep(1.2)
-    told = sum(b" 408 " in answer for _, answer in ended)
-    return Siege(before, besieged, closed, told, gateway.files - files, memory)
+    print(json.dumps([closed, sum(b" 408 " in answer for _, answer in ended)]), flush=True)
 
 
 async def idle(gateway: Process, count: int) -> float:
@@ -127,3 +147,7 @@ async def _body(writer: asyncio.StreamWriter) -> None:
     while True:
         writer.write(b" " * 10)
         await asyncio.sleep(1)
+
+
+if __name__ == "__main__":
+    asyncio.run(_be_slow(*map(int, sys.argv[1:5]), patience=float(sys.argv[5])))

@@ -1,0 +1,79 @@
+"""Scenarios of connections to a provider: more requests than connections, cancels at any moment, and idle gaps."""
+
+import asyncio
+import random
+from collections import Counter
+
+import aiohttp
+from msgspec import Struct
+
+from penstock.core.errors import UpstreamFault
+from penstock.core.secret import Secret
+from penstock.protocols.base import Outbound
+from penstock.upstreams.catalog import Provider as Settings
+from penstock.upstreams.transport import Transport
+from tests.server.hostile.process import Provider
+
+
+class Leaks(Struct, frozen=True):
+    """What is left after cancels: connections and tasks that were not there before, and requests served at the end."""
+
+    sockets: int
+    tasks: int
+    served: int
+
+
+def settings(port: int) -> Settings:
+    """Return a provider at a port of this machine."""
+    return Settings("lab", "Lab", "openai-chat", f"http://127.0.0.1:{port}/v1", Secret("sk-test"))
+
+
+async def answer(transport: Transport, provider: Settings, model: str = "m") -> str:
+    """Ask, and read the answer; return how it ended."""
+    try:
+        response = await transport.open(provider, Outbound("/chat/completions", b'{"model":"%b"}' % model.encode()))
+    except UpstreamFault as fault:
+        return fault.info.code or ""
+    try:
+        return "served" if b"[DONE]" in await response.read_all(2**20) else "cut"
+    finally:
+        await response.close()
+
+
+async def crowd(transport: Transport, upstream: Provider, requests: int) -> Counter[str]:
+    """Ask all at once; return how many ended in which way."""
+    provider = settings(upstream.port)
+    return Counter(await asyncio.gather(*[answer(transport, provider) for _ in range(requests)]))
+
+
+async def cancel_at_random(transport: Transport, upstream: Provider, count: int, seed: int, slots: int) -> Leaks:
+    """Cancel requests at random moments of their life; then ask once for each connection that may be open."""
+    dice = random.Random(seed)
+    provider = settings(upstream.port)
+    tasks_before = len(asyncio.all_tasks())
+    for begin in range(0, count, 50):
+        tasks = [asyncio.create_task(answer(transport, provider)) for _ in range(min(50, count - begin))]
+        for task in tasks:
+            asyncio.get_running_loop().call_later(dice.random() ** 3 * 0.12, task.cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+    served = sum([await answer(transport, provider) == "served" for _ in range(2)])
+    all_at_once = await crowd(transport, upstream, slots)
+    await transport.close()
+    async with asyncio.timeout(5):
+        while upstream.open:
+            await asyncio.sleep(0.02)
+    return Leaks(upstream.open, len(asyncio.all_tasks()) - tasks_before, served + all_at_once["served"])
+
+
+async def with_gaps(session: aiohttp.ClientSession, ask, count: int, around: tuple[float, ...], seed: int) -> int:  # type: ignore[no-untyped-def]
+    """Ask again and again on four connections, resting about as long as the limits; return how many were errors."""
+    dice = random.Random(seed)
+
+    async def one(times: int) -> int:
+        errors = 0
+        for _ in range(times):
+            await asyncio.sleep(max(0.0, dice.choice(around) + dice.uniform(-0.02, 0.02)))
+            errors += await ask(session) != 200
+        return errors
+
+    return sum(await asyncio.gather(*[one(count // 4) for _ in range(4)]))

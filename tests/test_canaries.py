@@ -221,6 +221,7 @@ def test_the_search_finds_what_it_is_for() -> None:
     assert not hits(b"nothing of the kind")
 
 
+@pytest.mark.promise("5.3")
 @pytest.mark.parametrize("protocol", list(ECHOES))
 async def test_no_failure_of_a_provider_lets_a_secret_out(
     protocol: str, logs: io.BytesIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -241,6 +242,7 @@ async def test_no_failure_of_a_provider_lets_a_secret_out(
     assert hits(b"\n".join(running.out)) == []
 
 
+@pytest.mark.promise("5.3")
 async def test_no_request_that_is_refused_lets_a_secret_out(
     logs: io.BytesIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +264,7 @@ async def test_no_request_that_is_refused_lets_a_secret_out(
     ("where", "name"),
     [(opening, "prepare"), (transport, "_request"), (streams, "_headers"), (transport, "credential_headers")],
 )
+@pytest.mark.promise("5.3")
 async def test_no_defect_lets_a_secret_out(
     where: Any, name: str, logs: io.BytesIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ from penstock.config import (
     ServerSettings,
     SharedSettings,
     StoreSettings,
+    StreamsSettings,
     load,
     parse,
 )
@@ -46,7 +47,13 @@ from tests.serving import KEY
 
 ROOT = Path(__file__).parent.parent
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
-PAGES = (*READMES, ROOT / "CONTRIBUTING.md", ROOT / "bench/README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (
+    *READMES,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "bench/README.md",
+    ROOT / "chaos/README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 TYPESCRIPT = ROOT / "tests/sdk/typescript"
 EXAMPLES = ROOT / "examples"
 
@@ -317,6 +324,7 @@ def test_the_example_configuration_is_read_and_holds_every_section():
         ("fact", ModelFacts),
         ("model key", AliasSettings),
         ("timeout", Timeouts),
+        ("streams key", StreamsSettings),
         ("responses key", ResponsesSettings),
         ("price", PriceSettings),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -151,5 +152,6 @@ class Conservation(RuleBasedStateMachine):
         self.directory.cleanup()
 
 
+@pytest.mark.promise("3.8")
 class TestConservation(Conservation.TestCase):
     settings = settings(max_examples=settings().max_examples // 10, stateful_step_count=20, deadline=None)

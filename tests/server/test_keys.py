@@ -66,6 +66,7 @@ def carried(secret: str) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
+@pytest.mark.promise("5.2")
 async def test_every_carrier_of_a_key_gets_the_same_verdict_on_every_path() -> None:
     async with running(directory()) as session:
         for name, (status, code) in VERDICTS.items():
@@ -124,6 +125,7 @@ def test_the_client_is_the_last_that_is_no_trusted_proxy(peer: str | None, told:
     assert client_address(peer, told, ("10.0.0.0/8",)) == client
 
 
+@pytest.mark.promise("5.1")
 async def test_a_revoked_key_is_refused_within_a_second_by_every_gateway(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "penstock.db")
     store, file = KeyStore(database), KeyFile(tmp_path)
@@ -143,6 +145,7 @@ async def test_a_revoked_key_is_refused_within_a_second_by_every_gateway(tmp_pat
     await database.close()
 
 
+@pytest.mark.promise("5.1")
 async def test_no_secret_is_in_any_file(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "penstock.db")
     keys, first = await open_directory(Config(), KeyFile(tmp_path), KeyStore(database))

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from penstock.accounts.price_list import VERSION
 from penstock.cli import app
 from penstock.store.database import Database
-from penstock.store.schema import REQUESTS
+from tests.store.rows import write_requests
 from tests.store.test_usage import ROWS
 
 RUN = CliRunner()
@@ -23,8 +22,7 @@ FROM = ("--from", "2026-11-01")
 
 async def _fill(path: Path) -> None:
     database = await Database.open(path)
-    async with database.engine.begin() as connection:
-        await connection.execute(sa.insert(REQUESTS), ROWS)
+    await write_requests(database, ROWS)
     await database.close()
 
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from penstock.server.paths import match
 from penstock.store.database import Database
-from penstock.store.schema import REQUESTS
 from tests.serving import serving
+from tests.store.rows import write_requests
 from tests.store.test_usage import ROWS
 
 pytestmark = pytest.mark.anyio
@@ -20,8 +19,7 @@ async def test_a_key_is_told_what_it_used_by_model_and_day_and_nothing_of_others
     path = tmp_path / "penstock.db"
     database = await Database.open(path)
     mine = {"key": "config:test", "key_name": "test"}
-    async with database.engine.begin() as connection:
-        await connection.execute(sa.insert(REQUESTS), [*(row | mine for row in ROWS[:3]), *ROWS[3:]])
+    await write_requests(database, [*(row | mine for row in ROWS[:3]), *ROWS[3:]])
     await database.close()
     async with serving(database=path) as gateway, gateway.get(f"/v1/usage?{FROM}") as response:
         told = await response.json()

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from penstock.core.usage import Usage
 from penstock.store.database import Database
-from penstock.store.schema import BUDGETS, REQUESTS
+from penstock.store.schema import BUDGETS
 from penstock.store.usage import Cursor, Filter, Page, Spending, UsageStore
+from tests.store.rows import write_requests
 
 pytestmark = pytest.mark.anyio
 
@@ -39,8 +40,7 @@ ROWS = [
 
 @pytest.fixture
 async def store(database: Database) -> UsageStore:
-    async with database.engine.begin() as connection:
-        await connection.execute(sa.insert(REQUESTS), ROWS)
+    await write_requests(database, ROWS)
     return UsageStore(database)
 
 
@@ -69,8 +69,7 @@ async def test_a_group_of_keys_says_their_names_and_begins_with_the_dearest(stor
 
 
 async def test_a_key_that_was_renamed_is_still_one(store: UsageStore, database: Database):
-    async with database.engine.begin() as connection:
-        await connection.execute(sa.insert(REQUESTS), [row("r6", NOV_22, key_name="team-z", end="timed_out")])
+    await write_requests(database, [row("r6", NOV_22, key_name="team-z", end="timed_out")])
     totals = await store.totals(("key",), Filter(key="k1"))
     assert [(total.group["key_name"], total.requests) for total in totals] == [("team-z", 4)]
 
@@ -115,8 +114,7 @@ async def test_what_matches_nothing_is_no_group(store: UsageStore):
 
 async def test_sums_may_exceed_what_a_float_holds(store: UsageStore, database: Database):
     large = [row(f"big{n}", NOV_22, model="big", uncached=2**53 - 1, cost=10**15) for n in range(100)]
-    async with database.engine.begin() as connection:
-        await connection.execute(sa.insert(REQUESTS), large)
+    await write_requests(database, large)
     (total,) = await store.totals((), Filter(model="big"))
     assert (total.tokens.uncached, total.cost) == (100 * (2**53 - 1), 10**17)
 

@@ -19,18 +19,17 @@ from penstock.accounts.entries import (
     Intent,
     Outcome,
     Progress,
-    Row,
     Totals,
     Try,
     cost_of,
+    noted_row,
     opened_row,
-    progress_row,
-    request_row,
     settled_row,
 )
 from penstock.core.usage import UNKNOWN, Usage
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.ledger import Claims, Extension, Hold, LedgerStore, Opening, Refusal, Release, Retrial, Settlement
+from penstock.store.ledger_rows import NotedRow, OpenedRow
 
 ADMISSION_PATIENCE = 5.0
 """Seconds that a request waits for the store before it is refused."""
@@ -163,7 +162,7 @@ class Account:
         self._hold = 0 if attempt.cover is None else attempt.cover.amount
         self.covered = budgets.NO_BUDGET if attempt.cover is None else attempt.cover.output
 
-    def _opened_row(self, attempt: Attempt) -> Row:
+    def _opened_row(self, attempt: Attempt) -> OpenedRow:
         slot = self._seat.limited_here and self.intent.key.limits.streams is not None
         return opened_row(self.intent, attempt, self._seat.process, slot)
 
@@ -195,7 +194,7 @@ class Account:
         attempt, cost = self._attempt, cost_of(self._attempt.tried.price, outcome.usage)
         following = self._attempt_of(attempt.number + 1, next_)
         job = Retrial(
-            settled_row(self.intent.request, attempt.number, outcome, cost),
+            settled_row(self.intent.request, attempt.number, outcome, cost, "retried"),
             self._opened_row(following),
             self.intent.key.id,
             self._used(outcome.usage, cost),
@@ -268,7 +267,6 @@ class Account:
         correction = self._correction()
         settlement = Settlement(
             settled_row(self.intent.request, self._attempt.number, outcome, cost),
-            request_row(self.intent, self._attempt, outcome, self._totals),
             self._release(self._used(outcome.usage, cost), correction),
         )
         self._submit(settlement, correction, FIRST_PAUSE)
@@ -306,9 +304,9 @@ class Account:
             return None
         return progress
 
-    def progress_row(self, progress: Progress, now_ms: int) -> Row:
+    def noted_row(self, progress: Progress, now_ms: int) -> NotedRow:
         """Return what is noted of the attempt under way."""
-        return progress_row(self.intent.request, self._attempt.number, progress, now_ms)
+        return noted_row(self.intent.request, self._attempt.number, progress, now_ms)
 
     def noted(self, progress: Progress) -> None:
         """Remember what was noted."""

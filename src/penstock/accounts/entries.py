@@ -1,8 +1,7 @@
 """What the ledger is told, and the rows that it becomes. Usage is in tokens, money in nano-dollars."""
 
-from typing import Any
+from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from penstock.accounts.budgets import Cover, period_of
@@ -10,8 +9,10 @@ from penstock.accounts.keys import Key
 from penstock.accounts.prices import Price
 from penstock.core.outcome import End, Gaps, UsageSource
 from penstock.core.usage import UNKNOWN, Usage
+from penstock.store.ledger_rows import NotedRow, OpenedRow, SettledRow
 
 Row = dict[str, Any]
+"""A row of the table of attempts, as it is read."""
 
 
 class Intent(Struct, frozen=True, gc=False):
@@ -100,98 +101,73 @@ def cost_of(price: Price | None, usage: Usage) -> int | None:
     return None if price is None else price.cost(usage)
 
 
-def opened_row(intent: Intent, attempt: Attempt, process: str, slot: bool) -> Row:
+def opened_row(intent: Intent, attempt: Attempt, process: str, slot: bool) -> OpenedRow:
     """Return the row of an attempt that is opened. `slot` is whether it gives one back to the store at its end."""
-    tried = attempt.tried
-    key, price = intent.key, tried.price
-    budget = key.budget
-    return {
-        "request": intent.request,
-        "number": attempt.number,
-        "process": process,
-        "state": "open",
-        "key": key.id,
-        "key_name": key.name,
-        "model": intent.model,
-        "provider": tried.provider,
-        "upstream_model": tried.upstream_model,
-        "client_protocol": intent.client_protocol,
-        "upstream_protocol": tried.upstream_protocol,
-        "stream": intent.stream,
-        "created_ms": intent.created_ms,
-        "started_ms": attempt.started_ms,
-        "input_estimate": tried.input_tokens,
-        "hold": 0 if attempt.cover is None else attempt.cover.amount,
-        "budget_unit": None if budget is None else budget.unit,
-        "budget_period": None if budget is None else period_of(budget, intent.created_ms),
-        "slot": slot,
-        "price": None if price is None else msgspec.json.encode(price).decode(),
-        "price_version": None if price is None else price.version,
-    }
+    tried, key, cover = attempt.tried, intent.key, attempt.cover
+    budget, price = key.budget, tried.price
+    return OpenedRow(
+        intent.request,
+        attempt.number,
+        process,
+        "open",
+        key.id,
+        key.name,
+        intent.model,
+        tried.provider,
+        tried.upstream_model,
+        intent.client_protocol,
+        tried.upstream_protocol,
+        intent.stream,
+        intent.created_ms,
+        attempt.started_ms,
+        tried.input_tokens,
+        0 if cover is None else cover.amount,
+        None if budget is None else budget.unit,
+        None if budget is None else period_of(budget, intent.created_ms),
+        slot,
+        None if price is None else price.written,
+        None if price is None else price.version,
+    )
 
 
-def progress_row(request: str, number: int, progress: Progress, now_ms: int) -> Row:
+def noted_row(request: str, number: int, progress: Progress, now_ms: int) -> NotedRow:
     """Return what is noted of an open attempt."""
     usage = progress.usage
-    return {
-        "of_request": request,
-        "of_number": number,
-        "progressed_ms": now_ms,
-        **_counters(usage),
-        "output": max(usage.output or 0, progress.output_tokens),
-    }
+    output = max(usage.output or 0, progress.output_tokens)
+    return NotedRow(
+        now_ms,
+        usage.uncached,
+        usage.cache_read,
+        usage.cache_write,
+        usage.cache_write_1h,
+        output,
+        usage.reasoning,
+        request,
+        number,
+    )
 
 
-def settled_row(request: str, number: int, outcome: Outcome, cost: int | None) -> Row:
-    """Return what is written of an attempt that is settled."""
-    return {
-        "of_request": request,
-        "of_number": number,
-        "end": outcome.end,
-        "error": outcome.error,
-        **_counters(outcome.usage),
-        "usage_source": outcome.source,
-        "cost": cost,
-        "first_output_ms": outcome.first_output_ms,
-        "duration_ms": outcome.duration_ms,
-    }
-
-
-def request_row(intent: Intent, last: Attempt, outcome: Outcome, totals: Totals) -> Row:
-    """Return the row of a request that is over; `outcome` is that of its last attempt."""
-    tried = last.tried
-    before = last.started_ms - intent.created_ms
-    gaps = outcome.gaps
-    return {
-        "id": intent.request,
-        "key": intent.key.id,
-        "key_name": intent.key.name,
-        "model": intent.model,
-        "provider": tried.provider,
-        "upstream_model": tried.upstream_model,
-        "upstream_protocol": tried.upstream_protocol,
-        "client_protocol": intent.client_protocol,
-        "stream": intent.stream,
-        "created_ms": intent.created_ms,
-        "attempts": last.number,
-        "end": outcome.end,
-        "error": outcome.error,
-        **_counters(totals.usage),
-        "usage_source": outcome.source,
-        "cost": totals.cost,
-        "first_output_ms": None if outcome.first_output_ms is None else before + outcome.first_output_ms,
-        "duration_ms": before + outcome.duration_ms,
-        "gap_median_ms": None if gaps is None else round(gaps.median * 1000),
-        "gap_longest_ms": None if gaps is None else round(gaps.longest * 1000),
-    }
-
-
-def _counters(usage: Usage) -> Row:
-    return {
-        "uncached": usage.uncached,
-        "cache_read": usage.cache_read,
-        "cache_write": usage.cache_write,
-        "cache_write_1h": usage.cache_write_1h,
-        "output": usage.output,
-        "reasoning": usage.reasoning,
-    }
+def settled_row(
+    request: str, number: int, outcome: Outcome, cost: int | None, state: Literal["settled", "retried"] = "settled"
+) -> SettledRow:
+    """Return what is written of an attempt at its end."""
+    usage, gaps = outcome.usage, outcome.gaps
+    return SettledRow(
+        state,
+        outcome.end,
+        outcome.error,
+        usage.uncached,
+        usage.cache_read,
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.output,
+        usage.reasoning,
+        outcome.source,
+        cost,
+        outcome.first_output_ms,
+        outcome.duration_ms,
+        None if gaps is None else round(gaps.median * 1000),
+        None if gaps is None else round(gaps.longest * 1000),
+        request,
+        number,
+    )

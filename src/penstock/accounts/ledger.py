@@ -162,7 +162,7 @@ class Ledger:
         now_ms = int(self._now() * 1000)
         changed = [(account, progress) for account in self._live.values() if (progress := account.news()) is not None]
         if changed:
-            rows = [account.progress_row(progress, now_ms) for account, progress in changed]
+            rows = [account.noted_row(progress, now_ms) for account, progress in changed]
             self._noting = self._store.submit(Noting(rows))
             self._noting.add_done_callback(partial(_noted, changed))
 
@@ -186,14 +186,8 @@ class Ledger:
         return tuple(recovered)
 
     async def _recover(self, rows: Sequence[Row]) -> list[Recovered]:
-        again = [row["request"] for row in rows if row["number"] > 1]
-        settled = await self._store.settled_attempts(again) if again else []
         pairs = [
-            recover(
-                row,
-                [attempt for attempt in settled if attempt["request"] == row["request"]],
-                "failed" if row["process"] == self._processes.id else "crashed",
-            )
+            recover(row, "failed" if row["process"] == self._processes.id else "crashed")
             for row in sorted(rows, key=lambda row: (row["key"], row["request"]))
         ]
         were_open = await self._store.submit(Recovery([settlement for _, settlement in pairs]))

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+import msgspec
 from msgspec import Struct
 
 from penstock.core.usage import Usage
@@ -43,7 +44,7 @@ class Tier(Struct, frozen=True, kw_only=True):
     output: int
 
 
-class Price(Struct, frozen=True, kw_only=True):
+class Price(Struct, frozen=True, kw_only=True, dict=True):
     """What a model's tokens cost, in pico-dollars per token.
 
     Attributes:
@@ -63,6 +64,11 @@ class Price(Struct, frozen=True, kw_only=True):
     output: int
     tiers: tuple[Tier, ...] = ()
     version: str
+
+    @functools.cached_property
+    def written(self) -> str:
+        """The price as JSON, for whoever has to compute a cost later."""
+        return msgspec.json.encode(self).decode()
 
     def cost(self, usage: Usage) -> int:
         """Return what tokens cost in nano-dollars, rounded half up once, at the end. Counters that are None are 0."""

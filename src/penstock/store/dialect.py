@@ -75,6 +75,13 @@ def insert(table: sa.Table, dialect: sa.Dialect) -> Insert:
     return postgresql.insert(table) if dialect.name == POSTGRESQL else sqlite.insert(table)
 
 
+def by_place(statement: sa.ClauseElement, dialect: sa.Dialect) -> tuple[str, tuple[str, ...]]:
+    """Return a statement as text for `exec_driver_sql`, and the names of its parameters in their places."""
+    style = "format" if dialect.name == POSTGRESQL else "qmark"
+    compiled = statement.compile(dialect=type(dialect)(paramstyle=style))  # pyright: ignore[reportCallIssue]
+    return str(compiled), tuple(getattr(compiled, "positiontup", ()))
+
+
 def is_one_of(column: sa.Column[str], values: Iterable[str], dialect: sa.Dialect) -> sa.ColumnElement[bool]:
     """Compare with any number of values, in one parameter: both limit their number, and SQLAlchemy takes seconds."""
     wanted = [value for value in values if storable(value)]

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from penstock.store.database import Database
 from penstock.store.group_commit import GroupCommit
+from penstock.store.ledger_rows import NotedRow, OpenedRow, SettledRow
 from penstock.store.ledger_sql import Row, Statement, Statements
 from penstock.store.schema import ATTEMPTS
 
@@ -59,7 +60,7 @@ class Refusal(Struct, frozen=True):
 class Opening(Struct, frozen=True):
     """Make an attempt, if all that it claims can be had. The result is None or a Refusal."""
 
-    row: Row
+    row: OpenedRow
     claims: Claims | None
 
 
@@ -75,10 +76,9 @@ class Release(Struct, frozen=True):
 
 
 class Settlement(Struct, frozen=True):
-    """Settle an attempt, and write the row of its request. The result is whether it was open; None if nobody asked."""
+    """Settle the last attempt of a request. The result is whether it was open; None if nobody asked."""
 
-    attempt: Row
-    request: Row
+    row: SettledRow
     release: Release | None
 
 
@@ -88,8 +88,8 @@ class Retrial(Struct, frozen=True):
     The slot is kept. The result is None, a Refusal, or `lost` if the attempt was not open.
     """
 
-    attempt: Row
-    row: Row
+    ended: SettledRow
+    opened: OpenedRow
     key: str
     used: int
     hold: Hold | None
@@ -107,7 +107,7 @@ class Extension(Struct, frozen=True):
 class Noting(Struct, frozen=True):
     """Note the progress of attempts."""
 
-    rows: Sequence[Row]
+    rows: Sequence[NotedRow]
 
 
 class Recovery(Struct, frozen=True):
@@ -139,12 +139,6 @@ class LedgerStore:
         async with self._engine.connect() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
-    async def settled_attempts(self, requests: Sequence[str]) -> list[Row]:
-        """Return rows of the settled attempts of these requests."""
-        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.request.in_(requests), ATTEMPTS.c.state == "settled")
-        async with self._engine.connect() as connection:
-            return [dict(row) for row in (await connection.execute(query)).mappings()]
-
     def _apply(self, connection: sa.Connection, jobs: list[Job]) -> list[Any]:
         batch = _Batch(connection, self._statements)
         results: list[Any] = [None] * len(jobs)
@@ -172,18 +166,16 @@ class _Batch:
     def __init__(self, connection: sa.Connection, statements: Statements) -> None:
         self._connection = connection
         self._sql = statements
-        self._opened: list[Row] = []
-        self._noted: list[Row] = []
-        self._settled: list[Row] = []
-        self._requests: list[Row] = []
+        self._opened: list[OpenedRow] = []
+        self._noted: list[NotedRow] = []
+        self._settled: list[SettledRow] = []
 
     def do(self, job: Job) -> Any:
         match job:
             case Opening():
                 return self._open(job)
             case Settlement(release=None):
-                self._settled.append(job.attempt)
-                self._requests.append(job.request)
+                self._settled.append(job.row)
             case Settlement():
                 return self._settle(job)
             case Retrial():
@@ -198,14 +190,13 @@ class _Batch:
 
     def execute_rows(self) -> None:
         """Do what can be done for many at once."""
-        for statement, rows in (
+        for text, rows in (
             (self._sql.open, self._opened),
-            (self._sql.progress, self._noted),
-            (self._sql.settle_many, self._settled),
-            (self._sql.record, self._requests),
+            (self._sql.note, self._noted),
+            (self._sql.settle, self._settled),
         ):
             if rows:
-                self._connection.exec_driver_sql(statement.text, [statement.arrange(row) for row in rows])
+                self._connection.exec_driver_sql(text, rows)  # pyright: ignore[reportArgumentType]
 
     def _open(self, job: Opening) -> Refusal | None:
         if job.claims is not None and (refusal := self._claim(job.claims)) is not None:
@@ -250,13 +241,14 @@ class _Batch:
         return None if held else Refusal("budget")
 
     def _settle(self, job: Settlement) -> bool:
-        held = self._execute(self._sql.settle, job.attempt).scalar_one_or_none()
-        if held is None:
-            return False
-        if job.release is not None:
+        held = self._settle_and_tell(job.row)
+        if held is not None and job.release is not None:
             self._release(job.release, held)
-        self._requests.append(job.request)
-        return True
+        return held is not None
+
+    def _settle_and_tell(self, row: SettledRow) -> int | None:
+        """Return what the attempt held; None if it was not open."""
+        return self._connection.exec_driver_sql(self._sql.settle_and_tell, row).scalar_one_or_none()
 
     def _release(self, release: Release, held: int) -> None:
         if release.slot:
@@ -274,14 +266,14 @@ class _Batch:
         self._connection.exec_driver_sql("SAVEPOINT retrial")
         outcome = self._settle_and_hold(job)
         if outcome is None:
-            self._opened.append(job.row)
+            self._opened.append(job.opened)
         else:
             self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT retrial")
         self._connection.exec_driver_sql("RELEASE SAVEPOINT retrial")
         return outcome
 
     def _settle_and_hold(self, job: Retrial) -> Refusal | Literal["lost"] | None:
-        held = self._execute(self._sql.settle, job.attempt).scalar_one_or_none()
+        held = self._settle_and_tell(job.ended)
         if held is None:
             return "lost"
         if job.hold is None:

@@ -1,6 +1,7 @@
 """The statements of the ledger, compiled once: to compose them for each request would cost more than to execute them.
 
-Parameters are given by name. One that begins with `of_` tells which row; others are columns or amounts.
+Parameters have names. One that begins with `of_` tells which row; others are columns or amounts. Statements that every
+request needs take the tuples of store/ledger_rows.py; the others are given their parameters by name.
 """
 
 from collections.abc import Callable
@@ -9,49 +10,32 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from penstock.store.dialect import insert
-from penstock.store.schema import ATTEMPTS, BUDGETS, RATES, REQUESTS
+from penstock.store.dialect import by_place, insert
+from penstock.store.ledger_rows import AttemptRow, NotedRow, OpenedRow, SettledRow, columns_of
+from penstock.store.schema import ATTEMPTS, BUDGETS, RATES
 
 Row = dict[str, Any]
 """Parameters by name."""
 
-COUNTERS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
-"""The columns of core.usage.Usage."""
-
-_OPENED = (
-    *("request", "number", "process", "state", "key", "key_name", "model", "provider", "upstream_model"),
-    *("client_protocol", "upstream_protocol", "stream", "created_ms", "started_ms", "input_estimate"),
-    *("hold", "budget_unit", "budget_period", "slot", "price", "price_version"),
-)
-
-_CAME_TO = ("end", "error", *COUNTERS, "usage_source", "cost", "first_output_ms", "duration_ms")
-
 
 class Statement:
-    """SQL text, and how its driver wants the parameters: SQLite's takes a row half as fast by name as by place."""
+    """SQL text, and what puts parameters that are given by name into their places."""
 
     __slots__ = ("arrange", "text")
 
     def __init__(self, statement: sa.ClauseElement, dialect: sa.Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
-        places: list[str] | None = getattr(compiled, "positiontup", None)
-        self.text = str(compiled)
-        self.arrange: Callable[[Row], Any] = itemgetter(*places) if places else _as_it_is
-
-
-def _as_it_is(row: Row) -> Row:
-    return row
+        self.text, places = by_place(statement, dialect)
+        self.arrange: Callable[[Row], Any] = itemgetter(*places)
 
 
 class Statements:
     """The statements in one dialect.
 
     Attributes:
-        open: makes an attempt.
-        progress: notes what was seen of an open attempt.
-        settle: settles an open attempt, and returns what it holds; no row if it is not open.
-        settle_many: the same for many at once, without saying whether they were open.
-        record: writes the row of a request, unless it is there.
+        open: makes an attempt, from an OpenedRow. This and the next three are texts.
+        note: notes what was seen of an open attempt, from a NotedRow.
+        settle: settles an open attempt, from a SettledRow.
+        settle_and_tell: the same, and returns what it holds; no row if it is not open.
         arrive: adds `charge` to a rate if it is at most `latest`; else changes no row.
         take_slot: adds 1 to a key's streams if they are fewer than `cap`; else changes no row.
         adjust: adds `amount`, which may be negative, to a rate or to a key's streams.
@@ -66,16 +50,12 @@ class Statements:
         def made(statement: sa.ClauseElement) -> Statement:
             return Statement(statement, dialect)
 
-        self.open = made(sa.insert(ATTEMPTS).values(_given(ATTEMPTS, _OPENED)))
-        counted = _given(ATTEMPTS, ("progressed_ms", *COUNTERS))
-        self.progress = made(_open_attempt().values(counted))
-        settled = _open_attempt().values({**_given(ATTEMPTS, _CAME_TO), "state": sa.literal_column("'settled'")})
-        self.settle_many = made(settled)
-        self.settle = made(settled.returning(ATTEMPTS.c.hold))
+        settled = _open_attempt().values(_given(SettledRow))
+        self.open = _text(sa.insert(ATTEMPTS).values(_given(OpenedRow)), dialect, OpenedRow)
+        self.note = _text(_open_attempt().values(_given(NotedRow)), dialect, NotedRow)
+        self.settle = _text(settled, dialect, SettledRow)
+        self.settle_and_tell = _text(settled.returning(ATTEMPTS.c.hold), dialect, SettledRow)
         self.extend = made(_open_attempt().values(hold=ATTEMPTS.c.hold + _amount("amount")))
-        columns = tuple(column.name for column in REQUESTS.columns)
-        self.record = made(insert(REQUESTS, dialect).values(_given(REQUESTS, columns)).on_conflict_do_nothing())
-
         self.arrive = made(_arrive(dialect))
         self.take_slot = made(_take_slot(dialect))
         self.adjust = made(sa.update(RATES).where(_is_rate()).values(value=RATES.c.value + _amount("amount")))
@@ -89,8 +69,15 @@ class Statements:
         )
 
 
-def _given(table: sa.Table, columns: tuple[str, ...]) -> dict[str, Any]:
-    return {name: sa.bindparam(name, type_=table.c[name].type) for name in columns}
+def _given(row: type[AttemptRow]) -> dict[str, Any]:
+    return {name: sa.bindparam(name, type_=ATTEMPTS.c[name].type) for name in columns_of(row)}
+
+
+def _text(statement: sa.ClauseElement, dialect: sa.Dialect, row: type[AttemptRow]) -> str:
+    text, places = by_place(statement, dialect)
+    if places != row._fields:
+        raise TypeError(f"{row.__name__} has other fields than {text}")
+    return text
 
 
 def _amount(name: str) -> sa.BindParameter[int]:

@@ -92,7 +92,7 @@ ATTEMPTS = sa.Table(
     sa.Column("request", sa.Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),  # 1, 2 ...
     sa.Column("process", sa.Text, nullable=False),  # that makes the call, and settles it while it lives
-    sa.Column("state", sa.Text, nullable=False),  # open, settled
+    sa.Column("state", sa.Text, nullable=False),  # open; retried: another attempt followed; settled: it was the last
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("key_name", sa.Text, nullable=False),
     sa.Column("model", sa.Text, nullable=False),  # as the client asked for it
@@ -120,6 +120,10 @@ ATTEMPTS = sa.Table(
     sa.Column("price_version", sa.Text, nullable=True),
     sa.Column("first_output_ms", sa.BigInteger, nullable=True),  # after started_ms
     sa.Column("duration_ms", sa.BigInteger, nullable=True),
+    sa.Column("gap_median_ms", sa.BigInteger, nullable=True),  # between chunks of output
+    sa.Column("gap_longest_ms", sa.BigInteger, nullable=True),
+    sa.Index("ix_attempts_created", "created_ms"),
+    sa.Index("ix_attempts_key", "key", "created_ms"),
     sa.Index(
         "ix_attempts_open",
         "process",
@@ -128,32 +132,31 @@ ATTEMPTS = sa.Table(
     ),
 )
 
-# One row for each request that reached a provider, written when it is over.
+# One row for each request that is over: its last attempt, with the counters and the cost of all of them. It is a view,
+# so what a request came to is written by the statement that settles it, and cannot differ from its attempts.
 REQUESTS = sa.Table(
     "requests",
-    METADATA,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("key_name", sa.Text, nullable=False),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("provider", sa.Text, nullable=False),  # of the last attempt, as the next two
-    sa.Column("upstream_model", sa.Text, nullable=False),
-    sa.Column("upstream_protocol", sa.Text, nullable=False),
-    sa.Column("client_protocol", sa.Text, nullable=False),
-    sa.Column("stream", sa.Boolean, nullable=False),
-    sa.Column("created_ms", sa.BigInteger, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("end", sa.Text, nullable=False),
-    sa.Column("error", sa.Text, nullable=True),
+    sa.MetaData(),  # apart: a view is not a table to be migrated
+    sa.Column("id", sa.Text),
+    sa.Column("key", sa.Text),
+    sa.Column("key_name", sa.Text),
+    sa.Column("model", sa.Text),
+    sa.Column("provider", sa.Text),  # of the last attempt, as the next two
+    sa.Column("upstream_model", sa.Text),
+    sa.Column("upstream_protocol", sa.Text),
+    sa.Column("client_protocol", sa.Text),
+    sa.Column("stream", sa.Boolean),
+    sa.Column("created_ms", sa.BigInteger),
+    sa.Column("attempts", sa.Integer),
+    sa.Column("end", sa.Text),
+    sa.Column("error", sa.Text),
     *_counters(),
-    sa.Column("usage_source", sa.Text, nullable=False),
-    sa.Column("cost", sa.BigInteger, nullable=True),
-    sa.Column("first_output_ms", sa.BigInteger, nullable=True),  # after created_ms
-    sa.Column("duration_ms", sa.BigInteger, nullable=False),
-    sa.Column("gap_median_ms", sa.BigInteger, nullable=True),  # between chunks of output
-    sa.Column("gap_longest_ms", sa.BigInteger, nullable=True),
-    sa.Index("ix_requests_created", "created_ms"),
-    sa.Index("ix_requests_key", "key", "created_ms"),
+    sa.Column("usage_source", sa.Text),
+    sa.Column("cost", sa.BigInteger),
+    sa.Column("first_output_ms", sa.BigInteger),  # after created_ms, as the next
+    sa.Column("duration_ms", sa.BigInteger),
+    sa.Column("gap_median_ms", sa.BigInteger),
+    sa.Column("gap_longest_ms", sa.BigInteger),
 )
 
 BUDGETS = sa.Table(

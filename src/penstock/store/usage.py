@@ -1,4 +1,4 @@
-"""What requests came to, asked of the table `requests`: sums in groups, and single requests page by page.
+"""What requests came to, asked of the view `requests`: sums in groups, and single requests page by page.
 
 Times are Unix times in milliseconds, costs nano-dollars. Days are those of UTC.
 """
@@ -85,7 +85,7 @@ class Cursor(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """Requests, the latest first, as rows of the table; `next` leads to those before them, None if there are none."""
+    """Requests, the latest first, as rows of the view; `next` leads to those before them, None if there are none."""
 
     requests: Sequence[Mapping[str, Any]]
     next: Cursor | None

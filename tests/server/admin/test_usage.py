@@ -5,10 +5,9 @@ import io
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from penstock.store.schema import REQUESTS
 from tests.server.admin.administering import BASE, NOW, TOKEN, Admin
+from tests.store.rows import write_requests
 
 pytestmark = pytest.mark.anyio
 
@@ -43,8 +42,7 @@ async def write(admin: Admin, *rows: dict[str, Any]) -> None:
     filled = [
         ROW | {"id": f"req_{number}", "created_ms": int(NOW * 1000) + number} | row for number, row in enumerate(rows)
     ]
-    async with admin.database.engine.begin() as connection:
-        await connection.execute(sa.insert(REQUESTS), filled)
+    await write_requests(admin.database, filled)
 
 
 async def test_usage_is_summed_up_by_what_is_asked(admin: Admin) -> None:

@@ -84,37 +84,41 @@ def _make_attempts() -> None:
         sa.Column("price_version", sa.Text, nullable=True),
         sa.Column("first_output_ms", sa.BigInteger, nullable=True),
         sa.Column("duration_ms", sa.BigInteger, nullable=True),
+        sa.Column("gap_median_ms", sa.BigInteger, nullable=True),
+        sa.Column("gap_longest_ms", sa.BigInteger, nullable=True),
     )
+    op.create_index("ix_attempts_created", "attempts", ["created_ms"])
+    op.create_index("ix_attempts_key", "attempts", ["key", "created_ms"])
     still_open = sa.text("state = 'open'")
     op.create_index("ix_attempts_open", "attempts", ["process"], sqlite_where=still_open, postgresql_where=still_open)
 
 
 def _make_requests() -> None:
-    op.create_table(
-        "requests",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("key", sa.Text, nullable=False),
-        sa.Column("key_name", sa.Text, nullable=False),
-        sa.Column("model", sa.Text, nullable=False),
-        sa.Column("provider", sa.Text, nullable=False),
-        sa.Column("upstream_model", sa.Text, nullable=False),
-        sa.Column("upstream_protocol", sa.Text, nullable=False),
-        sa.Column("client_protocol", sa.Text, nullable=False),
-        sa.Column("stream", sa.Boolean, nullable=False),
-        sa.Column("created_ms", sa.BigInteger, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("end", sa.Text, nullable=False),
-        sa.Column("error", sa.Text, nullable=True),
-        *_counters(),
-        sa.Column("usage_source", sa.Text, nullable=False),
-        sa.Column("cost", sa.BigInteger, nullable=True),
-        sa.Column("first_output_ms", sa.BigInteger, nullable=True),
-        sa.Column("duration_ms", sa.BigInteger, nullable=False),
-        sa.Column("gap_median_ms", sa.BigInteger, nullable=True),
-        sa.Column("gap_longest_ms", sa.BigInteger, nullable=True),
+    """Make a view: a request is its last attempt, with what all of them used up."""
+    own = ("key", "key_name", "model", "provider", "upstream_model", "upstream_protocol", "client_protocol", "stream")
+    summed = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", "cost")
+    before = "last.started_ms - last.created_ms"
+    columns = (
+        "last.request AS id",
+        *(f"last.{name}" for name in (*own, "created_ms")),
+        "last.number AS attempts",
+        'last."end"',
+        "last.error",
+        *(f"{_sum(name)} AS {name}" for name in summed),
+        "last.usage_source",
+        f"{before} + last.first_output_ms AS first_output_ms",
+        f"{before} + last.duration_ms AS duration_ms",
+        "last.gap_median_ms",
+        "last.gap_longest_ms",
     )
-    op.create_index("ix_requests_created", "requests", ["created_ms"])
-    op.create_index("ix_requests_key", "requests", ["key", "created_ms"])
+    ended = "FROM attempts AS last WHERE last.state = 'settled'"
+    op.execute(f"CREATE VIEW requests AS SELECT {', '.join(columns)} {ended}")
+
+
+def _sum(name: str) -> str:
+    """Return the sum of a column over the attempts of a request. Most have only one."""
+    every = f"SELECT CAST(SUM(every.{name}) AS BIGINT) FROM attempts AS every WHERE every.request = last.request"  # noqa: S608
+    return f"CASE last.number WHEN 1 THEN last.{name} ELSE ({every}) END"
 
 
 def _make_counters() -> None:
@@ -151,5 +155,6 @@ def downgrade() -> None:
     """Remove the tables."""
     op.drop_index("ix_responses_expires", "responses")
     op.create_index("ix_responses_expires", "responses", ["expires"])
-    for table in ("processes", "rates", "budgets", "versions", "requests", "attempts", "key_secrets", "keys"):
+    op.execute("DROP VIEW requests")
+    for table in ("processes", "rates", "budgets", "versions", "attempts", "key_secrets", "keys"):
         op.drop_table(table)

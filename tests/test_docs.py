@@ -31,7 +31,6 @@ from penstock.config import (
     ServerSettings,
     SharedSettings,
     StoreSettings,
-    StreamsSettings,
     load,
     parse,
 )
@@ -324,7 +323,6 @@ def test_the_example_configuration_is_read_and_holds_every_section():
         ("fact", ModelFacts),
         ("model key", AliasSettings),
         ("timeout", Timeouts),
-        ("streams key", StreamsSettings),
         ("responses key", ResponsesSettings),
         ("price", PriceSettings),
     ],

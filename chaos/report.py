@@ -1,5 +1,7 @@
 """What a programme is asked and what it found, and how that is printed."""
 
+import sys
+
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
@@ -65,6 +67,11 @@ def count(name: str, number: int, target: int = 0) -> Figure:
 def at_most(name: str, value: float, target: float, unit: str) -> Figure:
     """Return the figure of something that may not be larger than its target."""
     return Figure(f"{name}, {unit}", round(value, 3), f"at most {target:g}", value <= target)
+
+
+def say(what: str) -> None:
+    """Tell whoever waits how far it is."""
+    print(f"chaos: {what}", file=sys.stderr)
 
 
 def show(name: str, report: Report, seconds: float) -> None:

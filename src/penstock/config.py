@@ -97,6 +97,9 @@ class ServerSettings(Struct, frozen=True):
         trusted_proxies: networks of proxies whose X-Forwarded-For is believed.
         workers: processes that serve.
         limits: how much time clients may take.
+        notice: seconds between the signal to stop and the end of listening, in which `/readyz` already says that the
+            gateway goes: what balances load needs them to look elsewhere.
+        drain: seconds that answers under way then have to end.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
@@ -105,6 +108,8 @@ class ServerSettings(Struct, frozen=True):
     trusted_proxies: tuple[str, ...] = ()
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     limits: Limits = Limits()
+    notice: Annotated[float, Meta(ge=0)] = 0.0
+    drain: Annotated[float, Meta(ge=0)] = 600.0
 
 
 class AdminSettings(Struct, frozen=True):

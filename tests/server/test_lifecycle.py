@@ -129,7 +129,6 @@ async def test_a_call_that_is_sent_again_without_stream_options_is_logged_once()
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "SHUTDOWN_TIMEOUT", 0.2)
     monkeypatch.setattr(app, "CUT_TIMEOUT", 0.1)
 
 
@@ -137,7 +136,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def stopping(*acts: Act) -> AsyncIterator[tuple[aiohttp.ClientSession, app.Service]]:
     """Run a gateway that the test itself stops."""
     async with replaying(acts) as upstream:
-        config = Config(server=ServerSettings(port=0), providers={"lab": upstream.openai})
+        config = Config(server=ServerSettings(port=0, drain=0.2), providers={"lab": upstream.openai})
         headers = {"authorization": f"Bearer {KEY}"}
         async with (
             running(config, KeyDirectory(bytes(32), [StaticKey("test", Secret(KEY))])) as service,
@@ -169,7 +168,9 @@ async def test_a_call_that_is_not_answered_in_time_is_an_http_error() -> None:
         answer = asyncio.create_task(read(session.post(PATH, json=BODY)))
         await asyncio.sleep(0.05)
         await service.close()
-        assert (await answer).status == 502
+        reading = await answer
+        assert reading.status == 503
+        assert json.loads(reading.body)["error"]["code"] == "shutting_down"
 
 
 @pytest.mark.usefixtures("impatient")
@@ -226,6 +227,21 @@ async def test_requests_that_wait_behind_the_last_answer_are_left_to_be_sent_aga
         await service.close()
         assert (await reader.read()).count(b"HTTP/1.1 200") == 1
         writer.close()
+
+
+async def test_whoever_balances_load_is_told_before_nobody_listens_any_more() -> None:
+    config = Config(server=ServerSettings(port=0, notice=0.3))
+    async with (
+        running(config, KeyDirectory(bytes(32))) as service,
+        aiohttp.ClientSession(service.address) as session,
+    ):
+        closing = asyncio.create_task(service.close())
+        await asyncio.sleep(0.05)
+        assert (await read(session.get("/readyz"))).status == 503
+        assert (await read(session.get("/healthz"))).status == 200
+        await closing
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get("/readyz")
 
 
 # ---- start -----------------------------------------------------------------------------------------------------------

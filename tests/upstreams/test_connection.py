@@ -140,7 +140,7 @@ async def test_a_response_that_is_cut_from_here_is_not_whole(transport: Transpor
         transport.cut()
         with pytest.raises(UpstreamFault) as caught:
             await reading
-        assert caught.value.info.kind == "stream_incomplete"
+        assert caught.value.info.code == "shutting_down"
 
 
 # ---- a connection that is used again ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from penstock.accounts.ledger import Ledger
 from penstock.accounts.manage import KeyManager
 from penstock.accounts.opening import import_keys, make_first_key, open_pepper
 from penstock.accounts.usage import own_usage
-from penstock.config import Config, ResponsesSettings
+from penstock.config import Config, ResponsesSettings, ServerSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.gateway.kept import Kept
@@ -44,11 +44,8 @@ from penstock.store.shared import SharedStore
 from penstock.store.usage import UsageStore
 from penstock.upstreams.transport import Transport
 
-SHUTDOWN_TIMEOUT = 10.0
-"""Seconds that running answers have to end when the service stops."""
-
 CUT_TIMEOUT = 1.0
-"""Seconds that clients then have to take the error event that ends those which did not."""
+"""Seconds that clients have to take the error event that ends answers which the gateway does not wait for."""
 
 DAY = 24 * 60 * 60
 """Seconds."""
@@ -97,7 +94,7 @@ class Service:
         return _url_of(listener)
 
     async def close(self) -> None:
-        """Stop: take no new work, let running answers end for a while, then cut them."""
+        """Stop: say so, take no new work, let running answers end for a while, then cut them."""
         self._endpoints.ready = False
         await self._closing.aclose()
 
@@ -153,7 +150,7 @@ async def start(
         usage = _usage(UsageStore(database))
         endpoints = Endpoints(gateway, catalog, door, kept, usage=usage, metrics=metrics, tracing=tracing)
         listener = await listen(endpoints.handle, config.server.host, config.server.port, limits, listening)
-        started.push_async_callback(_stop, listener, gateway)
+        started.push_async_callback(_stop, listener, gateway, config.server)
         return Service(_url_of(listener), serving, metrics, endpoints, started.pop_all())
 
 
@@ -182,12 +179,13 @@ def _usage(store: UsageStore) -> TellUsage:
     return tell
 
 
-async def _stop(listener: Listener, gateway: Gateway) -> None:
+async def _stop(listener: Listener, gateway: Gateway, settings: ServerSettings) -> None:
     """Stop listening; let running answers end, then break them, then leave those who do not even read that."""
+    await asyncio.sleep(settings.notice)
     loop = asyncio.get_running_loop()
     timers = (
-        loop.call_later(SHUTDOWN_TIMEOUT, gateway.cut),
-        loop.call_later(SHUTDOWN_TIMEOUT + CUT_TIMEOUT, listener.abort),
+        loop.call_later(settings.drain, gateway.cut),
+        loop.call_later(settings.drain + CUT_TIMEOUT, listener.abort),
     )
     try:
         await listener.close()

@@ -87,7 +87,9 @@ class Endpoints:
             raise ClientFault(ErrorInfo("method_not_allowed", f"{request.method} is not allowed here; use {allowed}."))
         match found.operation:
             case "health":
-                return _json({"status": "ok"}) if self.ready else _json({"status": "draining"}, 503)
+                # Who drains is well: a 503 of /healthz would have it killed in the middle of its answers.
+                welcome = self.ready or request.raw_path.startswith("/healthz")
+                return _json({"status": "ok"}) if welcome else _json({"status": "draining"}, 503)
             case "base":
                 return _json({"service": "penstock", "version": __version__})
             case "unknown":

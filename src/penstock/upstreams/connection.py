@@ -40,6 +40,10 @@ class ClosedError(Exception):
     """The provider closed or reset the connection before the response was complete."""
 
 
+class CutError(Exception):
+    """The gateway broke off the response: it is being stopped."""
+
+
 class BadResponseError(Exception):
     """What the provider sent is not HTTP, or not encoded in a way known here."""
 
@@ -168,6 +172,12 @@ class Connection(asyncio.BufferedProtocol):
     def age(self) -> float:
         """Return for how many seconds it has been put aside."""
         return self._loop.time() - self._resting_since
+
+    def cut(self) -> None:
+        """Close the connection at once because the gateway is being stopped; whoever reads the response learns that."""
+        if not self._over and self._error is None:
+            self._error = CutError()
+        self.abort()
 
     def abort(self) -> None:
         """Close the connection at once. Whoever reads the response learns that it is not complete."""

@@ -25,7 +25,7 @@ from penstock.core.errors import ErrorInfo, ErrorKind, UpstreamFault, bad_reques
 from penstock.protocols.base import Outbound
 from penstock.upstreams.auth import credential_headers
 from penstock.upstreams.catalog import Provider
-from penstock.upstreams.connection import BadResponseError, ClosedError, Connection
+from penstock.upstreams.connection import BadResponseError, ClosedError, Connection, CutError
 from penstock.upstreams.slots import NoSlotError, Slots
 
 CONNECT_TIMEOUT = 10.0
@@ -56,7 +56,7 @@ HAPPY_EYEBALLS_DELAY = 0.25
 _HEADERS = {"accept-encoding": "identity", "content-type": "application/json", "user-agent": "penstock"}
 
 
-_BROKEN = (ClosedError, BadResponseError, TimeoutError)
+_BROKEN = (ClosedError, CutError, BadResponseError, TimeoutError)
 
 
 class _Address(Struct, frozen=True):
@@ -129,9 +129,9 @@ class Transport:
         return await self._ask(door, await self._connect(door.address, door.provider.name), request)
 
     def cut(self) -> None:
-        """Break off all responses that are still being read."""
+        """Break off all responses that are still being read: the gateway is being stopped."""
         for connection in tuple(self._busy):
-            connection.abort()
+            connection.cut()
 
     async def close(self) -> None:
         """Close all connections. May be called more than once."""
@@ -381,6 +381,8 @@ def _opening_fault(provider: str, error: Exception) -> UpstreamFault:
             return _fault("timeout", "{} did not answer in time", provider, "idle_timeout")
         case BadResponseError():
             return _fault("upstream_error", "{} did not answer in HTTP", provider, "bad_response")
+        case CutError():
+            return _fault("overloaded", "The gateway was stopped before {} answered", provider, "shutting_down")
         case _:
             return _fault("upstream_error", "{} closed the connection before it answered", provider, "disconnected")
 
@@ -391,6 +393,9 @@ def _reading_fault(provider: str, error: Exception) -> UpstreamFault:
             return _fault("timeout", "{} went silent in the middle of its answer", provider, "idle_timeout")
         case BadResponseError():
             return _fault("upstream_error", "{} encoded its answer in a way not known here", provider, "bad_response")
+        case CutError():
+            text = "The gateway was stopped before the answer of {} was complete"
+            return _fault("overloaded", text, provider, "shutting_down")
         case _:
             return _fault("stream_incomplete", "The answer of {} broke off", provider, "stream_incomplete")
 

@@ -70,7 +70,8 @@ async def gateway(provider_port: int, limits: dict[str, float]) -> AsyncIterator
             assert found, said + Path(directory, "log").read_bytes()
             yield Process(int(found[1]), process.pid)
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it has not even started
+                process.kill()
             await process.wait()
 
 

@@ -31,6 +31,7 @@ from penstock.config import (
     ServerSettings,
     SharedSettings,
     StoreSettings,
+    StreamsSettings,
     load,
     parse,
 )
@@ -323,6 +324,7 @@ def test_the_example_configuration_is_read_and_holds_every_section():
         ("fact", ModelFacts),
         ("model key", AliasSettings),
         ("timeout", Timeouts),
+        ("streams key", StreamsSettings),
         ("responses key", ResponsesSettings),
         ("price", PriceSettings),
     ],

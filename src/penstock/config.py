@@ -51,6 +51,7 @@ _SECTIONS = (
     "providers",
     "models",
     "timeouts",
+    "streams",
     "responses",
     "prices",
     "telemetry",
@@ -142,6 +143,25 @@ class StoreSettings(Struct, frozen=True):
     pepper: Secret | None = None
 
 
+class StreamsSettings(Struct, frozen=True):
+    """What is kept of answers for clients that come back to them.
+
+    Attributes:
+        resume: whether anything is.
+        journal_megabytes: of all answers together; above, the oldest that are complete make way.
+        stream_kilobytes: of one; a longer one goes on, and can be read by nobody else.
+        keep_seconds: how long, after the end.
+        grace: seconds for which a call goes on whose client vanished before it had got anything, because its SDK will
+            ask again; 0 for none.
+    """
+
+    resume: bool = True
+    journal_megabytes: Annotated[int, Meta(ge=1)] = 64
+    stream_kilobytes: Annotated[int, Meta(ge=1)] = 1024
+    keep_seconds: Annotated[float, Meta(gt=0)] = 600.0
+    grace: Annotated[float, Meta(ge=0)] = 5.0
+
+
 class SharedSettings(Struct, frozen=True):
     """What gateways on many machines hold in common beside the database.
 
@@ -188,6 +208,7 @@ class Config(Struct, frozen=True):
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, AliasSettings] = {}
     timeouts: Timeouts = Timeouts()
+    streams: StreamsSettings = StreamsSettings()
     responses: ResponsesSettings = ResponsesSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     prices: tuple[tuple[str, Price], ...] = ()
@@ -272,6 +293,7 @@ def _read(raw: dict[str, Any], source: str) -> Config:
         },
         models={name: read_alias(table, f"models.{quoted(name)}") for name, table in _table(raw, "models").items()},
         timeouts=convert(raw.get("timeouts", {}), Timeouts, "timeouts"),
+        streams=convert(raw.get("streams", {}), StreamsSettings, "streams"),
         responses=convert(raw.get("responses", {}), ResponsesSettings, "responses"),
         telemetry=convert(raw.get("telemetry", {}), TelemetrySettings, "telemetry"),
         prices=tuple(_price(glob, table) for glob, table in _table(raw, "prices").items()),

@@ -21,6 +21,8 @@ ErrorKind = Literal[
     "not_found",  # no such path or object
     "model_not_found",  # no such model
     "method_not_allowed",
+    "conflict",  # it contradicts a request before it
+    "gone",  # it was there, and is no more
     "too_large",  # the body exceeds the limit
     "unsupported_media",  # the body is encoded or typed in a way we do not read
     "rate_limited",

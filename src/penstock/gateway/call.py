@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.accounts.keys import Key
+from penstock.core.errors import ErrorInfo
 from penstock.core.request import Ask
 from penstock.protocols.base import Inbound, Reply, WireProtocol, no_estimate
 
@@ -64,6 +65,10 @@ class Call(Struct, frozen=True):
         )
 
 
+CANCELLED = ErrorInfo("stream_incomplete", "The call was cancelled.", code="cancelled", should_retry=False)
+"""What is told of a call that a client has asked to end."""
+
+
 class CallCancelledError(Exception):
     """A client has asked for its call to end."""
 
@@ -95,7 +100,7 @@ class Client(Protocol):
         """Send the last bytes, and cut the connection so that the body stays visibly incomplete."""
         ...
 
-    def on_gone(self, callback: Callable[[ConnectionError | CallCancelledError], None]) -> None:
+    def on_gone(self, callback: Callable[[ConnectionError | CallCancelledError], object]) -> None:
         """Call back, at once if need be, when the client has left or has cancelled the call.
 
         Without it a client that leaves ends the task that serves it.

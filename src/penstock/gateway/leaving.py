@@ -72,7 +72,7 @@ class Drain:
     async def abort(self, data: bytes) -> None:
         """Take the last bytes."""
 
-    def on_gone(self, callback: Callable[[LeavingError], None]) -> None:
+    def on_gone(self, callback: Callable[[LeavingError], object]) -> None:
         """Never call back."""
 
 

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from penstock.gateway.attempt import PLAIN, Attempt
-from penstock.gateway.call import Call, Client, WholeAnswer
+from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer
 from penstock.gateway.call_log import CallLog
 from penstock.gateway.counting import TokenCounter
 from penstock.gateway.heartbeat import Heartbeat
@@ -101,6 +101,7 @@ class Gateway:
         run = Run(call, self._books)
         outlet = Outlet(client)
         leaving = Leaving(run, outlet, self._drains)
+        begun: Begun | None = None
         try:
             begun = await self._opener.stream(run)
             try:
@@ -111,6 +112,8 @@ class Gateway:
         except BaseException as error:
             leaving.over()
             await run.end(leaving.why or error)
+            if begun is not None and isinstance(leaving.why, CallCancelledError):
+                await client.abort(begun.relay.fail(CANCELLED))
             if leaving.why or isinstance(error, ConnectionError):
                 return  # the client went away, and its provider was told by the abort
             raise

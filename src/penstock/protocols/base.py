@@ -17,7 +17,7 @@ from penstock.core.errors import ErrorInfo
 from penstock.core.estimate import USUAL, TokenCosts
 from penstock.core.events import Event, Sealed
 from penstock.core.request import Ask
-from penstock.protocols.keeping import Keeping
+from penstock.protocols.keeping import Background, Keeping
 from penstock.wire.sse import Frame
 
 ReasoningStyle = Literal["effort", "budget"]
@@ -270,6 +270,7 @@ class WireProtocol(Struct, frozen=True):
         hints: what paths of this protocol look like that we do not serve.
         counting: how it counts a request's tokens, where it can.
         keeping: how answers are kept that clients come back to, where they can.
+        background: how it has answers that nobody waits for, where it can.
         heartbeat: what says, between two events, that a stream is alive and says nothing else.
         params: what this protocol calls a field of the request, by the name that it has in Chat Completions: writers,
             who do not know the client, name what they refuse or drop in that one language.
@@ -297,6 +298,7 @@ class WireProtocol(Struct, frozen=True):
     hints: tuple[str, ...] = ()
     counting: Counting | None = None
     keeping: Keeping | None = None
+    background: Background | None = None
     heartbeat: bytes = b"\n"
     params: Mapping[str, str] = {}
     response_headers: tuple[str, ...] = ()

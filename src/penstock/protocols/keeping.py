@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from penstock.core.errors import ErrorInfo
+
 if TYPE_CHECKING:
-    from penstock.protocols.base import Inbound
+    from penstock.protocols.base import Inbound, Reply
 
 
 class KeptTurn(Struct, frozen=True):
@@ -69,3 +71,23 @@ class Keeping(Struct, frozen=True):
     turn: Callable[["Inbound", Wish, bytes], KeptTurn | None]
     write_input: Callable[[Sequence[KeptTurn], Mapping[str, str]], bytes]
     write_deleted: Callable[[str], bytes]
+
+
+class Background(Struct, frozen=True):
+    """How a protocol has answers that nobody waits for. Pure functions.
+
+    Attributes:
+        wish: the request as it is served, streamed, if it asks for that; else None. Raises ClientFault.
+        id_of: the id of the answer, made of a random token.
+        unfinished: the JSON of an answer that has no content, for a status and the error that it may have.
+        outcome: the JSON of the answer that the last bytes of a stream hold, if they do.
+        given_id: the id that a provider gave to its answer, if the first bytes of a stream tell.
+        sequence: the number that an event says it has, if it does.
+    """
+
+    wish: Callable[["Inbound"], "Inbound | None"]
+    id_of: Callable[[str], str]
+    unfinished: Callable[["Reply", str, ErrorInfo | None], bytes]
+    outcome: Callable[[bytes], bytes | None]
+    given_id: Callable[[bytes], str | None]
+    sequence: Callable[[bytes], int | None]

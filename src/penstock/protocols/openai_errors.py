@@ -19,6 +19,8 @@ _SPELLING: dict[ErrorKind, tuple[int, str, str | None]] = {
     "not_found": (404, "invalid_request_error", "not_found"),
     "model_not_found": (404, "invalid_request_error", "model_not_found"),
     "method_not_allowed": (405, "invalid_request_error", "method_not_allowed"),
+    "conflict": (409, "invalid_request_error", "conflict"),
+    "gone": (410, "invalid_request_error", "gone"),
     "too_large": (413, "invalid_request_error", "request_too_large"),
     "unsupported_media": (415, "invalid_request_error", "unsupported_media_type"),
     "rate_limited": (429, "rate_limit_error", "rate_limit_exceeded"),

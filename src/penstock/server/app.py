@@ -23,6 +23,7 @@ from penstock.config import Config, ResponsesSettings, ServerSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.gateway.kept import Kept
+from penstock.gateway.resuming import Resuming
 from penstock.gateway.run import Books
 from penstock.gateway.streams import Gateway
 from penstock.server.admin.desk import Desk
@@ -31,6 +32,7 @@ from penstock.server.door import Door
 from penstock.server.endpoints import Endpoints, TellUsage
 from penstock.server.listener import Listener, listen
 from penstock.server.metrics import Metrics
+from penstock.server.readers import Readers
 from penstock.server.reloading import Serving
 from penstock.server.tracing import open_tracing
 from penstock.simulator.server import start as start_simulator
@@ -127,31 +129,70 @@ async def start(
         OSError: the address cannot be listened on.
     """
     async with contextlib.AsyncExitStack() as started:
-        await keys.start()
-        started.push_async_callback(keys.close)
-        if shared is not None:
-            shared.listen(keys.changed)
-        ledger = await _open_ledger(database, directory, shared)
-        started.push_async_callback(ledger.close)
+        ledger = await _open_accounts(started, keys, database, directory, shared)
         simulator = await start_simulator(defaults=DEMO_PACE)
         started.push_async_callback(simulator.close)
         scripted = f"http://127.0.0.1:{simulator.port}"
         serving = Serving(config, lambda now: now.catalog(environ, scripted), keys, read or (lambda: config))
-        catalog = serving.catalog
-        metrics, tracing = Metrics(), open_tracing(config.telemetry.otlp)
-        started.push_async_callback(asyncio.to_thread, tracing.close)
-        books = Books(ledger, serving.prices, (metrics.observe, tracing.observe))
-        limits = config.server.limits
-        transport = Transport(max_connections=limits.provider_connections, slot_timeout=limits.provider_wait)
-        gateway = Gateway(catalog, transport, books, config.server.heartbeat)
-        started.push_async_callback(gateway.close)
-        door = Door(keys, config.server.trusted_proxies)
-        kept = Kept(_response_store(config.responses, database))
-        usage = _usage(UsageStore(database))
-        endpoints = Endpoints(gateway, catalog, door, kept, usage=usage, metrics=metrics, tracing=tracing)
-        listener = await listen(endpoints.handle, config.server.host, config.server.port, limits, listening)
-        started.push_async_callback(_stop, listener, gateway, config.server)
+        metrics = Metrics()
+        gateway, endpoints = _open_endpoints(
+            started, serving, metrics, Door(keys, config.server.trusted_proxies), ledger=ledger, database=database
+        )
+        server = config.server
+        listener = await listen(endpoints.handle, server.host, server.port, server.limits, listening)
+        started.push_async_callback(_stop, listener, gateway)
         return Service(_url_of(listener), serving, metrics, endpoints, started.pop_all())
+
+
+async def _open_accounts(
+    started: contextlib.AsyncExitStack,
+    keys: KeyDirectory,
+    database: Database,
+    directory: Path,
+    shared: SharedStore | None,
+) -> Ledger:
+    """Begin to follow the keys, and return the ledger."""
+    await keys.start()
+    started.push_async_callback(keys.close)
+    if shared is not None:
+        shared.listen(keys.changed)
+    ledger = await _open_ledger(database, directory, shared)
+    started.push_async_callback(ledger.close)
+    return ledger
+
+
+def _open_endpoints(
+    started: contextlib.AsyncExitStack,
+    serving: Serving,
+    metrics: Metrics,
+    door: Door,
+    *,
+    ledger: Ledger,
+    database: Database,
+) -> tuple[Gateway, Endpoints]:
+    """Return what serves calls, and what serves requests."""
+    config = serving.config
+    tracing = open_tracing(config.telemetry.otlp)
+    started.push_async_callback(asyncio.to_thread, tracing.close)
+    books = Books(ledger, serving.prices, (metrics.observe, tracing.observe))
+    limits = config.server.limits
+    transport = Transport(max_connections=limits.provider_connections, slot_timeout=limits.provider_wait)
+    gateway = Gateway(serving.catalog, transport, books, config.server.heartbeat)
+    started.push_async_callback(gateway.close)
+    kept = Kept(_response_store(config.responses, database))
+    resuming = Resuming(gateway, kept.prepared, config.streams)
+    started.push_async_callback(resuming.close)
+    endpoints = Endpoints(
+        gateway,
+        serving.catalog,
+        door,
+        kept,
+        readers=Readers(resuming, metrics, config.server.heartbeat),
+        usage=_usage(UsageStore(database)),
+        metrics=metrics,
+        tracing=tracing,
+    )
+    return gateway, endpoints
 
 
 async def _open_ledger(database: Database, directory: Path, shared: SharedStore | None) -> Ledger:

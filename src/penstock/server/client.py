@@ -61,7 +61,7 @@ class StreamClient:
         """
         self._connection.break_stream(self._head + self._framed(data))
 
-    def on_gone(self, callback: Callable[[ConnectionError | CallCancelledError], None]) -> None:
+    def on_gone(self, callback: Callable[[ConnectionError | CallCancelledError], object]) -> None:
         """Call back when the connection is lost, instead of ending the task that serves it."""
         self._connection.on_lost(lambda: callback(ConnectionResetError("the client has left")))
 

@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._written = self._taken = 0  # bytes, by us and by the client
         self._stalled_since = 0.0
         self._lost = False
-        self._on_lost: Callable[[], None] | None = None
+        self._on_lost: Callable[[], object] | None = None
         self._deadline = _UNLIMITED
 
     @property
@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
             self._drained = self._shared.loop.create_future()
             await self._drained
 
-    def on_lost(self, callback: Callable[[], None]) -> None:
+    def on_lost(self, callback: Callable[[], object]) -> None:
         """Call back when the client leaves while the request is being served, instead of cancelling its handler."""
         self._on_lost = callback
         if self._lost:
@@ -263,10 +263,8 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         if self._task is None:
             self._shared.leave(self)
-        elif self._on_lost is None:
-            self._task.cancel()
         else:
-            self._on_lost()
+            (self._on_lost or self._task.cancel)()
             self.resume_writing()
 
     # ---- from the parser ---------------------------------------------------------------------------------------------

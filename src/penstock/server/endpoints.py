@@ -17,8 +17,10 @@ from penstock import __version__
 from penstock.accounts.keys import Key
 from penstock.accounts.policy import check_model, may_ask
 from penstock.core.errors import MAX_RETRY_AFTER, ClientFault, ErrorInfo, Fault
-from penstock.gateway.call import Call
-from penstock.gateway.kept import KeepingClient, Kept
+from penstock.gateway.call import Call, WholeAnswer
+from penstock.gateway.journal import expired
+from penstock.gateway.kept import Kept
+from penstock.gateway.resuming import read_wish
 from penstock.gateway.streams import Gateway
 from penstock.protocols.base import ListedModel, OpenRequest, PathTarget, WireProtocol
 from penstock.protocols.passed import PASSED
@@ -28,6 +30,7 @@ from penstock.server.door import Door
 from penstock.server.http import HttpFault, Request, Response
 from penstock.server.metrics import Metrics
 from penstock.server.paths import Match, match
+from penstock.server.readers import Readers, stream_headers
 from penstock.server.tracing import NOTHING, Tracing
 from penstock.upstreams.catalog import Catalog
 
@@ -52,6 +55,7 @@ class Endpoints:
         door: Door,
         kept: Kept,
         *,
+        readers: Readers,
         usage: TellUsage,
         metrics: Metrics,
         tracing: Tracing,
@@ -60,6 +64,7 @@ class Endpoints:
         self._catalog = catalog
         self._door = door
         self._kept = kept
+        self._readers = readers
         self._usage = usage
         self._metrics = metrics
         self._tracing = tracing
@@ -109,8 +114,8 @@ class Endpoints:
                 operation = "embeddings" if PASSED[found.verb].offer == "embeddings" else "generate_content"
                 with self._tracing.request(request_id, operation, request.headers) as trace:
                     return await self._pass(request, found, request_id, key, trace)
-            case "usage" | "kept":
-                return Response(await self._told(request, found, key), headers=_identity(request_id))
+            case "usage" | "kept" | "stream":
+                return await self._told(request, found, request_id, key)
             case _:
                 with self._tracing.request(request_id, "chat", request.headers) as trace:
                     return await self._serve(request, found, request_id, key, trace)
@@ -126,13 +131,25 @@ class Endpoints:
         model = ListedModel(listing.name, listing.provider.name)
         return _json(_spoken(request, found).write_model(model))
 
-    async def _told(self, request: Request, found: Match, key: Key) -> bytes:
+    async def _told(self, request: Request, found: Match, request_id: str, key: Key) -> Response | None:
         """Return what nobody but the owner of a key is told."""
-        if found.operation == "usage":
-            return msgspec.json.encode(await self._usage(key, request.query))
-        return await self._answer_kept(request, found, key)
+        if found.operation == "stream":
+            return await self._readers.stream(key, found.id, request)
+        if found.operation == "kept":
+            return await self._answer_kept(request, found, request_id, key)
+        return Response(msgspec.json.encode(await self._usage(key, request.query)), headers=_identity(request_id))
 
-    async def _answer_kept(self, request: Request, found: Match, key: Key) -> bytes:
+    async def _answer_kept(self, request: Request, found: Match, request_id: str, key: Key) -> Response | None:
+        """Serve a request for an answer that is kept, or that still runs in the background."""
+        detached = self._readers.resuming.in_background(key.id, found.id)
+        if detached is not None and request.method == "DELETE":
+            await self._readers.resuming.cancel(detached)
+            self._readers.resuming.forget(detached)
+        elif detached is not None and found.verb != "input_items":
+            return await self._readers.answer(detached, request, found.verb)
+        return Response(await self._told_kept(request, found, key), headers=_identity(request_id))
+
+    async def _told_kept(self, request: Request, found: Match, key: Key) -> bytes:
         now, keeping = int(time.time()), PROTOCOLS[found.protocol].keeping
         if keeping is not None and found.verb == "input_items":
             return await self._kept.input(keeping, key.id, found.id, request.query, now)
@@ -140,7 +157,10 @@ class Endpoints:
             return await self._kept.delete(keeping, key.id, found.id, now)
         if found.verb == "cancel":
             await self._kept.cancel(key.id, found.id, now)
-        return await self._kept.get(key.id, found.id, now)
+        answer = await self._kept.get(key.id, found.id, now)
+        if request.query.get("stream") == "true":
+            raise expired()
+        return answer
 
     async def _count(self, request: Request, found: Match, request_id: str, key: Key) -> Response:
         protocol = PROTOCOLS[found.protocol]
@@ -168,20 +188,26 @@ class Endpoints:
     ) -> Response | None:
         protocol = PROTOCOLS[found.protocol]
         call = await _opened(request, found, request_id, key, protocol, trace=trace)
-        call = await self._kept.prepared(call)
-        identity = _identity(request_id)
+        wish, readers = read_wish(request.headers), self._readers
+        if readers.wanted(call, wish):
+            return await readers.begin(call, wish, request)
+        retried, response = await readers.retried(call, wish, request)
+        if retried:
+            return response
+        asked, call = call, await self._kept.prepared(call)
         if not call.inbound.stream:
-            answer = await self._gateway.answer(call)
-            if call.keep is not None:
-                await call.keep(answer.body)
-            return Response(answer.body, headers=identity | answer.headers)
-        headers = STREAM_HEADERS | identity
-        if call.inbound.array:
-            headers["Content-Type"] = "application/json"
-        client = StreamClient(request, headers)
-        keeping = client if call.keep is None else KeepingClient(client, call.keep)
+            answer = await readers.whole(asked, wish, request, self._answer(call))
+            return Response(answer.body, headers=_identity(request_id) | answer.headers)
+        client = StreamClient(request, stream_headers(call))
         with self._metrics.streaming():
-            return await _streamed(client, request_id, self._gateway.stream(call, keeping))
+            return await _streamed(client, request_id, readers.plain(asked, call, wish, client, self._gateway.stream))
+
+    async def _answer(self, call: Call) -> WholeAnswer:
+        """Return the whole answer to a call, once it is kept if it is to be."""
+        answer = await self._gateway.answer(call)
+        if call.keep is not None:
+            await call.keep(answer.body)
+        return answer
 
 
 async def _streamed(client: StreamClient, request_id: str, streaming: Coroutine[Any, Any, None]) -> None:

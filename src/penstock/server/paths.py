@@ -15,7 +15,9 @@ from msgspec import Struct
 from penstock.protocols.passed import PASSED
 from penstock.protocols.registry import PROTOCOLS
 
-Operation = Literal["serve", "count", "pass", "kept", "list_models", "get_model", "usage", "base", "health", "unknown"]
+Operation = Literal[
+    "serve", "count", "pass", "kept", "list_models", "get_model", "usage", "stream", "base", "health", "unknown"
+]
 
 _VERSIONS = r"(?:/v1|/v1beta|/v1alpha)*"
 _BASE = f"(?P<base>{'|'.join(protocol.base for protocol in PROTOCOLS.values())})?"
@@ -56,6 +58,7 @@ _TABLE: tuple[tuple[re.Pattern[str], Operation, str, tuple[str, ...]], ...] = (
     ),
     (re.compile(rf"{_BASE}{_VERSIONS}/models/?"), "list_models", "", ("GET",)),
     (re.compile(rf"{_BASE}{_VERSIONS}/models/(?P<model>.+)"), "get_model", "", ("GET",)),
+    (re.compile(rf"{_BASE}{_VERSIONS}/streams/(?P<id>[^/]+)"), "stream", "", ("GET", "HEAD", "DELETE")),
     (re.compile(rf"{_VERSIONS}/usage/?"), "usage", "", ("GET",)),
     (re.compile(r"/(?:healthz|readyz)"), "health", "", ("GET", "HEAD")),
     (re.compile(rf"{_BASE}{_VERSIONS}/?"), "base", "", ("GET", "HEAD")),

@@ -19,6 +19,8 @@ _SPELLING: dict[ErrorKind, tuple[int, str]] = {
     "not_found": (404, "not_found_error"),
     "model_not_found": (404, "not_found_error"),
     "method_not_allowed": (405, "invalid_request_error"),
+    "conflict": (409, "invalid_request_error"),
+    "gone": (410, "not_found_error"),
     "too_large": (413, "request_too_large"),
     "unsupported_media": (415, "invalid_request_error"),
     "rate_limited": (429, "rate_limit_error"),

@@ -17,6 +17,8 @@ _SPELLING: dict[ErrorKind, tuple[int, str]] = {
     "not_found": (404, "NOT_FOUND"),
     "model_not_found": (404, "NOT_FOUND"),
     "method_not_allowed": (405, "INVALID_ARGUMENT"),
+    "conflict": (409, "ABORTED"),
+    "gone": (410, "NOT_FOUND"),
     "too_large": (413, "INVALID_ARGUMENT"),
     "unsupported_media": (415, "INVALID_ARGUMENT"),
     "rate_limited": (429, "RESOURCE_EXHAUSTED"),

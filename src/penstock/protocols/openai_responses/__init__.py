@@ -1,6 +1,6 @@
 """OpenAI Responses, both directions. Specification: https://platform.openai.com/docs/api-reference/responses.
 
-towards a client      read_request, read_items, read_tools, encode, encode_items, encode_response, state
+towards a client      read_request, read_items, read_tools, encode, encode_items, encode_response, state, background
 towards a provider    write_request, write_items, forward_request, decode, decode_items
 both                  namespaces, usage, count_tokens; errors and lists of models as in Chat Completions
 """
@@ -8,6 +8,7 @@ both                  namespaces, usage, count_tokens; errors and lists of model
 from penstock.protocols.base import Counting, WireProtocol
 from penstock.protocols.openai_errors import read_error, write_error
 from penstock.protocols.openai_listing import write_model, write_models
+from penstock.protocols.openai_responses.background import BACKGROUND
 from penstock.protocols.openai_responses.count_tokens import counting_request, read_count
 from penstock.protocols.openai_responses.decode import Decoder, read_response, usage_only
 from penstock.protocols.openai_responses.encode import Encoder, write_response
@@ -44,6 +45,7 @@ PROTOCOL = WireProtocol(
         write_response=write_count,
     ),
     keeping=KEEPING,
+    background=BACKGROUND,
     params={
         "messages": "input",
         "max_tokens": "max_output_tokens",

@@ -1,0 +1,321 @@
+"""Calls that go on without their clients, and who may come back to them.
+
+    by its id              what a client was told in `x-stream-id`, or the id of an answer that runs in the background
+    by `Idempotency-Key`   the first call of a key and name; the same request again is the same call
+    by an SDK's retry      a call whose client vanished before it had got anything, and at once asks the same again
+
+One call at the provider and one row in the ledger, however many read. Ids are random and carry the mark of the key
+that they belong to: for any other key they are as unknown as one that was made up, and for their own key an id that
+is known no more says that it once was.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from penstock.config import StreamsSettings
+from penstock.core.errors import ClientFault, ErrorInfo, Fault, bad_request
+from penstock.core.events import Failure
+from penstock.gateway.background import Renaming, Running
+from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer
+from penstock.gateway.journal import Copy, Journal, Room, expired
+from penstock.gateway.kept import KeepingClient
+
+PREFIX = "strm_"
+MAX_KEY = 255
+"""Characters of an `Idempotency-Key`."""
+
+INTERRUPTED = ErrorInfo(
+    "stream_incomplete", "The gateway was stopped in the middle of this answer.", code="interrupted"
+)
+
+Replay = Literal["live", "attached", "replay"]
+
+_log = structlog.get_logger("penstock.gateway")
+
+
+class Wish(Struct, frozen=True):
+    """What the headers of a request say about coming back.
+
+    Attributes:
+        name: its `Idempotency-Key`.
+        after: the number of the last event that the client has.
+        marked: whether each event is to have an id.
+        retry: how often an SDK has tried before; None if no SDK says.
+    """
+
+    name: str | None = None
+    after: int | None = None
+    marked: bool = False
+    retry: int | None = None
+
+
+class Served(Protocol):
+    """What serves calls."""
+
+    async def stream(self, call: Call, client: Client) -> None:
+        """Serve a call whose answer is streamed."""
+        ...
+
+    async def answer(self, call: Call) -> WholeAnswer:
+        """Serve a call whose answer is not."""
+        ...
+
+
+class Detached:
+    """A call that goes on by itself.
+
+    Attributes:
+        id: what its key knows it by.
+        owner: the id of that key.
+        call: what was asked.
+        print: the fingerprint of what was asked.
+        journal: what it becomes.
+        running: what is told of it where it runs in the background.
+        task: that serves it.
+        cancelled: whether somebody asked for its end.
+    """
+
+    def __init__(self, id_: str, call: Call, print_: bytes, journal: Journal, running: Running | None = None) -> None:
+        self.id = id_
+        self.owner = call.key.id
+        self.call = call
+        self.print = print_
+        self.journal = journal
+        self.running = running
+        self.task: asyncio.Task[None] | None = None
+        self.cancelled = False
+
+    @property
+    def state(self) -> str:
+        """What has become of it, in a word."""
+        if not self.journal.over:
+            return "running"
+        if self.cancelled:
+            return "cancelled"
+        return self.journal.ended or "failed"
+
+
+class Resuming:
+    """The calls of one process that clients can come back to."""
+
+    def __init__(
+        self,
+        gateway: Served,
+        prepare: Callable[[Call], Awaitable[Call]],
+        settings: StreamsSettings,
+        copy: Callable[["Detached"], Copy] | None = None,
+        secret: bytes | None = None,
+    ) -> None:
+        """Serve calls with `gateway`, once `prepare` has readied them; write each down with `copy`, if it is given."""
+        self.settings = settings
+        self._gateway = gateway
+        self._prepare = prepare
+        self._copy = copy
+        self._secret = secret or secrets.token_bytes(32)
+        self._room = Room(settings.journal_megabytes * 2**20, settings.stream_kilobytes * 1024)
+        self._by_id: dict[str, Detached] = {}
+        self._by_name: dict[tuple[str, str], Detached] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    async def close(self) -> None:
+        """End all calls that still run."""
+        for timer in self._timers.values():
+            timer.cancel()
+        running = [detached.task for detached in self._by_id.values() if detached.task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def begin(self, call: Call, wish: Wish) -> tuple[Detached, Replay]:
+        """Return the call that a request is: one that is there already, or a new one, which then runs.
+
+        Raises:
+            ClientFault: its name stands for another request, or what it wants the rest of is not there.
+        """
+        if wish.name is None:
+            return self._detach(call, b""), "live"
+        name, print_ = (call.key.id, wish.name), fingerprint(call)
+        found = self._by_name.get(name)
+        if found is not None:
+            if not hmac.compare_digest(found.print, print_):
+                raise _another()
+            return found, "replay" if found.journal.over else "attached"
+        if wish.after is not None:
+            raise expired()
+        self._by_name[name] = detached = self._detach(call, print_)
+        return detached, "live"
+
+    def find(self, owner: str, id_: str) -> Detached:
+        """Return the call of an id.
+
+        Raises:
+            ClientFault: there is none that belongs to this key, or it is no longer kept.
+        """
+        found = self._by_id.get(id_)
+        if found is not None and found.owner == owner:
+            return found
+        if hmac.compare_digest(id_.encode(), self._id(owner, id_[len(PREFIX) : len(PREFIX) + 32]).encode()):
+            raise expired()
+        raise ClientFault(ErrorInfo("not_found", "There is no such stream."))
+
+    def in_background(self, owner: str, answer: str) -> Detached | None:
+        """Return the call that an answer that runs in the background, or did a while ago, comes from."""
+        found = self._by_id.get(answer)
+        return found if found is not None and found.owner == owner and found.running is not None else None
+
+    async def cancel(self, detached: Detached) -> None:
+        """End a call, and return when it is over."""
+        task = detached.task
+        if task is None or detached.journal.over:
+            return
+        detached.cancelled = True
+        detached.journal.leave(CallCancelledError())
+        await asyncio.wait([task])
+
+    def forget(self, detached: Detached) -> None:
+        """Keep a call no longer."""
+        detached.journal.forget()
+        for id_ in (detached.id, detached.call.id):
+            self._by_id.pop(id_, None)
+        if detached.running is not None:
+            self._by_id.pop(detached.running.id, None)
+        for name in [name for name, other in self._by_name.items() if other is detached]:
+            del self._by_name[name]
+        timer = self._timers.pop(detached.id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def journal(self, call: Call, copy: Copy | None = None) -> Journal:
+        """Return a new journal for the answer to a call."""
+        framed = call.inbound.stream and not call.inbound.array
+        return Journal(self._room, call.protocol.heartbeat, framed=framed, copy=copy)
+
+    def _detach(self, call: Call, print_: bytes) -> Detached:
+        background = call.protocol.background
+        streamed = background.wish(call.inbound) if background is not None else None
+        running = None
+        if background is not None and streamed is not None:
+            running = Running(call, background)
+            call = msgspec.structs.replace(call, inbound=streamed)
+        id_ = self._id(call.key.id, secrets.token_hex(16))
+        detached = Detached(id_, call, print_, self.journal(call), running)
+        if self._copy is not None:
+            detached.journal.copy = self._copy(detached)
+        self._by_id[id_] = detached
+        if running is not None:
+            self._by_id[running.id] = detached
+        else:
+            detached.journal.lonely = lambda: detached.journal.leave(ConnectionResetError("nobody reads it any more"))
+        detached.task = asyncio.get_running_loop().create_task(self._run(detached))
+        return detached
+
+    async def _run(self, detached: Detached) -> None:
+        """Serve a call to its end, whatever that is."""
+        journal, call = detached.journal, detached.call
+        failed: Fault | None = None
+        try:
+            await self._serve(detached)
+        except Fault as fault:
+            failed = fault
+        except Exception:
+            _log.exception("defect", request_id=call.id)
+            failed = Fault(ErrorInfo("internal", f"The gateway failed; its log has the cause under {call.id}."))
+        finally:
+            if not journal.over:
+                if failed is None:
+                    failed = ClientFault(CANCELLED if detached.cancelled else INTERRUPTED)
+                await self._break(detached, failed)
+            if detached.running is not None:
+                detached.running.over(journal, failed, detached.cancelled)
+            self._expire_later(detached)
+
+    async def _serve(self, detached: Detached) -> None:
+        call, journal = detached.call, detached.journal
+        echo = detached.running.echo if detached.running is not None else None
+        call = await self._prepare(call)
+        if echo is not None:
+            call = msgspec.structs.replace(call, echo=echo)
+        if not call.inbound.stream:
+            answer = await self._gateway.answer(call)
+            if call.keep is not None:
+                await call.keep(answer.body)
+            await journal.start(answer.headers, b"")
+            await journal.end(answer.body)
+            return
+        client: Client = journal if call.keep is None else KeepingClient(journal, call.keep)
+        if detached.running is not None:
+            client = Renaming(client, detached.running)
+        await self._gateway.stream(call, client)
+
+    async def _break(self, detached: Detached, fault: Fault) -> None:
+        """End the journal of a call that has ended without a word."""
+        journal, call = detached.journal, detached.call
+        if journal.headers is None:
+            self._release(detached)
+            journal.fail(fault)
+        else:
+            await journal.abort(call.protocol.encoder(call.reply()).encode(Failure(fault.info)))
+
+    def _release(self, detached: Detached) -> None:
+        """Let the name of a call that has come to nothing be used again."""
+        for name in [name for name, other in self._by_name.items() if other is detached]:
+            del self._by_name[name]
+
+    def _expire_later(self, detached: Detached) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers[detached.id] = loop.call_later(self.settings.keep_seconds, self.forget, detached)
+
+    def _id(self, owner: str, random: str) -> str:
+        mark = hashlib.blake2b(f"{random} {owner}".encode(), key=self._secret, digest_size=8).hexdigest()
+        return f"{PREFIX}{random}{mark}"
+
+
+def read_wish(headers: Mapping[str, str]) -> Wish:
+    """Return what the headers of a request say about coming back.
+
+    Raises:
+        ClientFault: they cannot be meant.
+    """
+    name, after = headers.get("idempotency-key"), headers.get("x-resume-after")
+    if name is not None and not (name.isascii() and name.isprintable() and 0 < len(name) <= MAX_KEY):
+        raise bad_request(f"Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters.")
+    if after is not None and name is None:
+        raise bad_request("x-resume-after needs the Idempotency-Key of the request that it goes on with.")
+    retry = headers.get("x-stainless-retry-count", "")
+    return Wish(
+        name,
+        None if after is None else read_number(after, "x-resume-after"),
+        headers.get("x-stream-ids") == "1",
+        int(retry) if retry.isdecimal() and len(retry) < 4 else None,
+    )
+
+
+def read_number(text: str, where: str) -> int:
+    """Return the number of an event.
+
+    Raises:
+        ClientFault: it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise bad_request(f"{where} must be the number of an event, counted from 0.")
+    return int(text)
+
+
+def fingerprint(call: Call) -> bytes:
+    """Return what tells requests apart: the endpoint, what its path says, and the body."""
+    inbound = call.inbound
+    head = f"{call.protocol.name}\0{inbound.model}\0{inbound.stream}\0{inbound.array}\0"
+    return hashlib.sha256(head.encode("utf-8", "surrogateescape") + inbound.body).digest()
+
+
+def _another() -> ClientFault:
+    told = "This Idempotency-Key stands for another request; give each request its own."
+    return ClientFault(ErrorInfo("conflict", told, code="idempotency_key_in_use", should_retry=False))

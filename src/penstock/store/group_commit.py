@@ -4,8 +4,9 @@
     result = await writer.submit(job)
     await writer.close()
 
-A commit costs far more than the statements in it. While one is under way the jobs that come wait for the next; so
-batches are as large as the load makes them, and a job that comes alone does not wait at all.
+A commit costs far more than the statements in it. While one is under way the jobs that come wait for the next, and
+where several came at once the next are given two milliseconds to gather; so batches are as large as the load makes
+them, and jobs that come one by one do not wait at all.
 """
 
 import asyncio
@@ -22,6 +23,9 @@ from penstock.store.errors import StoreUnavailableError
 
 MAX_JOBS = 500
 """Jobs in a transaction: while it lasts, other processes cannot write to SQLite."""
+
+GATHERING = 0.002
+"""Seconds that a job waits for others, if the batch before it was of several."""
 
 MAX_TRIES = 3
 """Times that a batch is tried in which the database chose a victim of a deadlock."""
@@ -49,7 +53,9 @@ class GroupCommit(Generic[Job, Result]):
         self._connect = connect
         self._apply = apply
         self._loop = asyncio.get_running_loop()
-        self._waiting: queue.SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = queue.SimpleQueue()
+        self._gathered: list[tuple[Job, asyncio.Future[Result]]] = []
+        self._several = False  # whether the last that were gathered were more than one
+        self._waiting: queue.SimpleQueue[list[tuple[Job, asyncio.Future[Result]]] | None] = queue.SimpleQueue()
         self._closed = False
         self._connection: sa.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="penstock-writer", daemon=True)
@@ -65,13 +71,29 @@ class GroupCommit(Generic[Job, Result]):
         if self._closed:
             future.set_exception(StoreUnavailableError("closed"))
         else:
-            self._waiting.put((job, future))
+            self._gathered.append((job, future))
+            if len(self._gathered) == 1:
+                self._gather()
         return future
+
+    def _gather(self) -> None:
+        """Wake the thread soon, once for all jobs that come until then: it costs more than they do."""
+        if self._several:
+            self._loop.call_later(GATHERING, self._hand_over)
+        else:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._several = len(gathered) > 1
+        if gathered:
+            self._waiting.put(gathered)
 
     async def close(self) -> None:
         """Commit what waits, and end. Whatever is submitted from now on fails."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._waiting.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -80,11 +102,12 @@ class GroupCommit(Generic[Job, Result]):
         while not closing:
             taken = [self._waiting.get()]
             with contextlib.suppress(queue.Empty):
-                while len(taken) < MAX_JOBS:
+                while True:
                     taken.append(self._waiting.get_nowait())
             closing = taken[-1] is None  # nothing comes after it
-            batch = [entry for entry in taken if entry is not None]
-            if batch:
+            entries = [entry for gathered in taken if gathered is not None for entry in gathered]
+            for start in range(0, len(entries), MAX_JOBS):
+                batch = entries[start : start + MAX_JOBS]
                 self._commit([job for job, _ in batch], [future for _, future in batch])
         self._disconnect()
 

@@ -51,7 +51,7 @@ class Books:
     @contextlib.contextmanager
     def down(self) -> Any:
         """Let every write fail at once, as on a full disk."""
-        tables = ("attempts", "requests", "budgets", "rates")
+        tables = ("attempts", "budgets", "rates")
         with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
             for table in tables:
                 for verb in ("INSERT", "UPDATE"):

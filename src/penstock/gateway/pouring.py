@@ -1,6 +1,6 @@
 """From the first bytes of an answer to its last: what a provider sends is handed on in the callback that brings it."""
 
-from penstock.core.errors import ClientFault, UpstreamFault
+from penstock.core.errors import Fault, UpstreamFault
 from penstock.gateway.call import Client
 from penstock.gateway.heartbeat import Heartbeat
 from penstock.gateway.relay import Relay
@@ -41,7 +41,7 @@ class Pouring:
                 return self._relay.close()
             try:
                 await self._cover()
-            except ClientFault as fault:
+            except Fault as fault:
                 return self._relay.fail(fault.info)
             await self._client.drained()
 

@@ -168,7 +168,7 @@ class Relay:
         try:
             frames = self._reader.feed(chunk)
         except UpstreamFault as fault:
-            return self.fail(fault.info)
+            return self._break(fault.info)
         if undecided and self._reader.kind == "json":
             self._writer = self._translation()
         return self._relay(frames) if frames else b""
@@ -184,18 +184,22 @@ class Relay:
         if self.ended:
             return written
         if self.blind:
-            return written + self.fail(broken) if broken else written
+            return written + self._break(broken) if broken else written
         events = self._decoder.close()
         failure = _failure(events)
         self._record.observe(events)
-        return written + (self._writer.finish(events) if failure is None else self.fail(broken or failure))
+        return written + (self._writer.finish(events) if failure is None else self._break(broken or failure))
 
     def fail(self, error: ErrorInfo) -> bytes:
-        """Return the bytes that end the client's stream with an error; nothing if it is over already."""
+        """Return the bytes that end the client's stream with an error of ours; nothing if it is over already."""
         if self._record.error is not None or self._record.finish is not None:
             return b""
-        self._record.error = self._redact(error)
-        return self._writer.fail(self._record.error)
+        self._record.error = error
+        return self._writer.fail(error)
+
+    def _break(self, error: ErrorInfo) -> bytes:
+        """As `fail`, with an error of the provider's."""
+        return self.fail(self._redact(error))
 
     def _relay(self, frames: list[Frame]) -> bytes:
         """Return the bytes for some frames: those up to the first that breaks the answer, and the error."""
@@ -209,14 +213,14 @@ class Relay:
                 brought = self._decoder.decode(frame)
             except UpstreamFault as fault:
                 if isinstance(self._writer, Translation):
-                    return self._write(frames[:position], events) + self.fail(fault.info)
+                    return self._write(frames[:position], events) + self._break(fault.info)
                 self.blind = fault.info.message
                 break
             if brought:
                 failure = _failure(brought)
                 events += brought
                 if failure is not None:
-                    return self._write(frames[:position], events) + self.fail(failure)
+                    return self._write(frames[:position], events) + self._break(failure)
         return self._write(frames, events)
 
     def _write(self, frames: list[Frame], events: list[Event]) -> bytes:

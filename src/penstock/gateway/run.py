@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from penstock.accounts.account import Account
+from penstock.accounts.budgets import STREAM_OUTPUT
 from penstock.accounts.entries import Intent, Outcome, Progress, Try
 from penstock.accounts.ledger import Ledger
 from penstock.accounts.prices import PriceBook
@@ -98,7 +99,9 @@ class Run:
             ClientFault: it cannot.
         """
         assert self._account is not None, "only what is on the books can be extended"  # noqa: S101
-        if not await self._account.extend(estimate_tokens(self.record.output_bytes)):
+        seen = estimate_tokens(self.record.output_bytes)
+        # Ahead of what comes, so that not every chunk asks; near the end of a budget only what is there.
+        if not (await self._account.extend(seen + STREAM_OUTPUT) or await self._account.extend(seen)):
             raise ClientFault(OVER_BUDGET)
 
     async def end(self, error: BaseException | None = None) -> None:

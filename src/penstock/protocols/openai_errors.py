@@ -14,7 +14,7 @@ from penstock.wire import payload
 _SPELLING: dict[ErrorKind, tuple[int, str, str | None]] = {
     "invalid_request": (400, "invalid_request_error", None),
     "unauthenticated": (401, "authentication_error", "invalid_api_key"),
-    "billing": (429, "insufficient_quota", "insufficient_quota"),
+    "billing": (403, "insufficient_quota", "insufficient_quota"),
     "forbidden": (403, "permission_error", None),
     "not_found": (404, "invalid_request_error", "not_found"),
     "model_not_found": (404, "invalid_request_error", "model_not_found"),

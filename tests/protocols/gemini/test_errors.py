@@ -73,7 +73,7 @@ def test_an_error_may_be_a_mere_text() -> None:
     [
         ("invalid_request", 400, "INVALID_ARGUMENT"),
         ("unauthenticated", 401, "UNAUTHENTICATED"),
-        ("billing", 429, "RESOURCE_EXHAUSTED"),
+        ("billing", 403, "PERMISSION_DENIED"),
         ("forbidden", 403, "PERMISSION_DENIED"),
         ("model_not_found", 404, "NOT_FOUND"),
         ("too_large", 413, "INVALID_ARGUMENT"),

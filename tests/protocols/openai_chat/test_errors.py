@@ -13,7 +13,7 @@ from penstock.protocols.openai_chat import PROTOCOL
     [
         ("invalid_request", 400, "invalid_request_error", None),
         ("unauthenticated", 401, "authentication_error", "invalid_api_key"),
-        ("billing", 429, "insufficient_quota", "insufficient_quota"),
+        ("billing", 403, "insufficient_quota", "insufficient_quota"),
         ("forbidden", 403, "permission_error", None),
         ("not_found", 404, "invalid_request_error", "not_found"),
         ("model_not_found", 404, "invalid_request_error", "model_not_found"),

@@ -14,7 +14,7 @@ from penstock.wire.payload import one_line
 _SPELLING: dict[ErrorKind, tuple[int, str]] = {
     "invalid_request": (400, "invalid_request_error"),
     "unauthenticated": (401, "authentication_error"),
-    "billing": (402, "billing_error"),
+    "billing": (403, "billing_error"),
     "forbidden": (403, "permission_error"),
     "not_found": (404, "not_found_error"),
     "model_not_found": (404, "not_found_error"),

@@ -12,7 +12,7 @@ from penstock.wire.payload import ProviderDecoder, one_line
 _SPELLING: dict[ErrorKind, tuple[int, str]] = {
     "invalid_request": (400, "INVALID_ARGUMENT"),
     "unauthenticated": (401, "UNAUTHENTICATED"),
-    "billing": (429, "RESOURCE_EXHAUSTED"),
+    "billing": (403, "PERMISSION_DENIED"),
     "forbidden": (403, "PERMISSION_DENIED"),
     "not_found": (404, "NOT_FOUND"),
     "model_not_found": (404, "NOT_FOUND"),

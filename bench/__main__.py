@@ -19,7 +19,7 @@ import uvloop
 from bench import measure, report, stack
 from bench.measure import Effort, Lane, LostEventError, Pair, through_gateway, untouched
 from bench.options import parse_pair
-from bench.report import MEMORY, PER_EVENT, PER_REQUEST, PER_WHOLE_REQUEST, TTFT, Figure, Report
+from bench.report import LEDGER, MEMORY, PER_EVENT, PER_REQUEST, PER_WHOLE_REQUEST, TTFT, Figure, Report
 from bench.stack import LOAD_CORE, PROXY_CORE, Server, StackError
 from bench.streams import ANTHROPIC, CHAT, GEMINI
 
@@ -50,7 +50,9 @@ class Bench:
             figures: list[Figure] = []
             if MEMORY in self.kinds:
                 figures += [await self._memory(pair) for pair in self.pairs]
-            if set(self.kinds) - {MEMORY}:
+            if LEDGER in self.kinds:
+                figures += await self._ledger()
+            if set(self.kinds) - {MEMORY, LEDGER}:
                 with self._nginx() as nginx, self._gateway() as gateway:
                     await self._warm_up(nginx, gateway)
                     figures += await self._speed(upstream, nginx, gateway)
@@ -84,21 +86,23 @@ class Bench:
             yield server
 
     @contextmanager
-    def _gateway(self) -> Iterator[Server]:
+    def _gateway(self, module: str = "penstock") -> Iterator[Server]:
         if self.given is not None:
             port = int(self.given.rstrip("/").rpartition(":")[2])
             yield Server("gateway", port, stack.find_listener(port))
             return
         port = stack.free_port()
-        with self._start("gateway", stack.gateway(port, self.upstream_port, self.folder), port, PROXY_CORE) as server:
+        argv = stack.gateway(port, self.upstream_port, self.folder, module)
+        with self._start("gateway", argv, port, PROXY_CORE) as server:
             yield server
 
-    async def _warm_up(self, nginx: Server | None, gateway: Server) -> None:
+    async def _warm_up(self, nginx: Server | None, *gateways: Server) -> None:
         for pair in self.pairs:
-            await measure.warm_up(through_gateway(gateway, pair))
+            for gateway in gateways:
+                await measure.warm_up(through_gateway(gateway, pair))
             if nginx is not None:
                 await measure.warm_up(untouched(nginx, pair.upstream))
-        for server in (nginx, gateway):
+        for server in (nginx, *gateways):
             if server is not None:
                 await server.measure_idle(1.0)
 
@@ -118,6 +122,24 @@ class Bench:
                     if pair.upstream == protocol:
                         ours[pair].append(await take(through_gateway(gateway, pair), self.effort))
         return [_ratio(kind, pair, ours[pair], base[pair.upstream]) for pair in self.pairs]
+
+    async def _ledger(self) -> list[Figure]:
+        """Measure by turns a gateway as it is and one whose ledger writes nothing."""
+        found: list[Figure] = []
+        with self._gateway() as gateway, self._gateway("bench.null_ledger") as without:
+            await self._warm_up(None, gateway, without)
+            for pair in self.pairs:
+                _say(f"{LEDGER}, {pair.name}")
+                lanes = through_gateway(without, pair), through_gateway(gateway, pair)
+                rounds = [
+                    [await measure.cpu_per_request(lane, self.effort) for lane in lanes]
+                    for _ in range(self.effort.rounds)
+                ]
+                bare, ours = (median(times) * 1e6 for times in zip(*rounds, strict=True))
+                added = [100 * (with_it / one - 1) for one, with_it in rounds]
+                details = {"without us": bare, "with us": ours, "lowest": min(added), "highest": max(added)}
+                found.append(Figure(LEDGER, pair.name, median(added), details))
+        return found
 
     async def _ttft(self, pair: Pair, upstream: Server, nginx: Server | None, gateway: Server) -> Figure:
         _say(f"{TTFT}, {pair.name}")
@@ -179,7 +201,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The gateway's cost beside nginx's.")
     parser.add_argument("--quick", action="store_true", help="about a minute; figures are rough")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--only", action="append", choices=report.KINDS, help="measure only this; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=(*report.KINDS, LEDGER), help="measure only this; may be repeated"
+    )
     parser.add_argument(
         "--pair", action="append", type=parse_pair, metavar="CLIENT:UPSTREAM", help="instead of the usual four"
     )

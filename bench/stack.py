@@ -213,11 +213,11 @@ def gateway_config(upstream_port: int) -> str:
     return f'[[keys]]\nname = "bench"\nkey = "{KEY}"\n\n{rows}'
 
 
-def gateway(port: int, upstream_port: int, folder: Path) -> list[str]:
-    """Write a configuration and return the command."""
+def gateway(port: int, upstream_port: int, folder: Path, module: str = "penstock") -> list[str]:
+    """Write a configuration and return the command. `module` is what is run instead of the gateway as it is."""
     configuration = folder / "penstock.toml"
     configuration.write_text(gateway_config(upstream_port))
-    return [sys.executable, "-m", "penstock", "serve", "--config", str(configuration), "--port", str(port)]
+    return [sys.executable, "-m", module, "serve", "--config", str(configuration), "--port", str(port)]
 
 
 def find_listener(port: int) -> int:

@@ -140,7 +140,7 @@ async def start(
         )
         server = config.server
         listener = await listen(endpoints.handle, server.host, server.port, server.limits, listening)
-        started.push_async_callback(_stop, listener, gateway)
+        started.push_async_callback(_stop, listener, gateway, server)
         return Service(_url_of(listener), serving, metrics, endpoints, started.pop_all())
 
 

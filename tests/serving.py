@@ -23,6 +23,7 @@ from penstock.core.secret import Secret
 from penstock.server.app import Service, start
 from penstock.store.database import Database
 from penstock.upstreams.settings import AliasSettings, ProviderSettings
+from penstock.upstreams.timeouts import Timeouts
 
 KEY = "test-key-0123456789"
 OTHER_KEY = "other-key-0123456789"
@@ -167,18 +168,23 @@ class Gateway:
 @contextlib.asynccontextmanager
 async def serving(
     *,
-    aliases: dict[str, str] | None = None,
+    aliases: dict[str, str | AliasSettings] | None = None,
     environ: dict[str, str] | None = None,
     responses: ResponsesSettings | None = None,
     database: Path | None = None,
     heartbeat: float = 15.0,
+    timeouts: Timeouts = Timeouts(),  # noqa: B008 - it is frozen
     **providers: ProviderSettings,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway in front of some providers; it takes `KEY` and `OTHER_KEY`."""
     config = Config(
         server=ServerSettings(port=0, heartbeat=heartbeat),
         providers={name.replace("_", "-"): settings for name, settings in providers.items()},
-        models={name: AliasSettings(target) for name, target in (aliases or {}).items()},
+        models={
+            name: target if isinstance(target, AliasSettings) else AliasSettings(target)
+            for name, target in (aliases or {}).items()
+        },
+        timeouts=timeouts,
         responses=responses or ResponsesSettings(),
     )
     keys = [StaticKey("test", Secret(KEY)), StaticKey("other", Secret(OTHER_KEY))]

@@ -12,8 +12,9 @@ from penstock.gateway.seals import SealCache
 from penstock.gateway.wording import reworded, reworded_fault
 from penstock.protocols.base import EXTENSIONS, Decoder, Outbound, Target, WireProtocol
 from penstock.protocols.registry import PROTOCOLS
-from penstock.upstreams.catalog import Provider, Route
+from penstock.upstreams.catalog import Candidate, Provider
 from penstock.upstreams.redact import redact
+from penstock.upstreams.timeouts import TimeLimits
 from penstock.upstreams.transport import UpstreamResponse
 
 MAX_ERROR_BODY = 1024 * 1024
@@ -30,6 +31,9 @@ MAX_STOPS = 64
 
 MAX_STOP = 1024
 """Characters of each."""
+
+CREDENTIAL = "upstream_credential"
+"""The code of an error that only the operator can mend."""
 
 _REFUSALS = {
     "stream_options": "no-stream-options",
@@ -55,6 +59,8 @@ class Attempt(Struct, frozen=True):
         options: for the decoder of the answer.
         choices: how many answers were asked for, where the gateway has to know.
         may_call: whether the answer is translated, and may hold calls of tools.
+        thinks: whether the model may be silent for minutes without being asked to think.
+        limits: how long it is waited for.
     """
 
     provider: Provider
@@ -66,6 +72,13 @@ class Attempt(Struct, frozen=True):
     options: frozenset[str] = frozenset()
     choices: int = 1
     may_call: bool = False
+    thinks: bool = False
+    limits: TimeLimits = TimeLimits()
+
+    @property
+    def upstream(self) -> str:
+        """What `Health` knows the model by."""
+        return f"{self.provider.name}/{self.model}"
 
     def identity(self) -> dict[str, str]:
         """Return the header that tells a client who answered it."""
@@ -76,12 +89,12 @@ class Attempt(Struct, frozen=True):
         return self.protocol.decoder(self.provider.name, token, self.options)
 
 
-def prepare(call: Call, route: Route, learned: frozenset[str], seals: SealCache, fits: TokenFits) -> Attempt:
-    """Return the attempt that asks a route's provider what a call asks.
+def prepare(call: Call, candidate: Candidate, learned: frozenset[str], seals: SealCache, fits: TokenFits) -> Attempt:
+    """Return the attempt that asks a candidate what a call asks.
 
     Args:
         call: what is asked.
-        route: of whom.
+        candidate: of whom.
         learned: quirks of the provider's model that were found out so far.
         seals: what may be put back where the client lost it.
         fits: what was learned of how models count.
@@ -89,8 +102,8 @@ def prepare(call: Call, route: Route, learned: frozenset[str], seals: SealCache,
     Raises:
         ClientFault: the request means something that the provider's protocol cannot express.
     """
-    provider = route.provider.speaking(call.protocol.name)
-    target = route.target
+    provider = candidate.provider.speaking(call.protocol.name)
+    target = candidate.target
     if learned:
         target = msgspec.structs.replace(target, quirks=target.quirks | learned)
     if provider.protocol == call.protocol.name:
@@ -98,6 +111,7 @@ def prepare(call: Call, route: Route, learned: frozenset[str], seals: SealCache,
     else:
         attempt = _translated(call, provider, target, seals, fits)
     _check_stops(call, attempt.outbound.stop)
+    attempt = msgspec.structs.replace(attempt, thinks=target.facts.thinks, limits=candidate.limits)
     return traced(attempt, call)
 
 
@@ -171,7 +185,7 @@ def told(info: ErrorInfo, provider: Provider) -> ErrorInfo:
         return ErrorInfo(
             "upstream_error",
             f"The provider {provider.name!r} refused the credential that this gateway uses: {message}",
-            code="upstream_credential",
+            code=CREDENTIAL,
             should_retry=False,
         )
     param, code = info.param and redact(info.param, known), info.code and redact(info.code, known)

@@ -13,6 +13,7 @@ from penstock.gateway.attempt import Attempt, prepare, refusal
 from penstock.gateway.call import Call, WholeAnswer
 from penstock.gateway.learning import TokenFits
 from penstock.gateway.seals import SealCache
+from penstock.gateway.targets import reachable
 from penstock.protocols.base import Counting, Target
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport
@@ -48,12 +49,12 @@ class TokenCounter:
             ClientFault: the request cannot be served as it stands.
             UpstreamFault: the provider refused to count it.
         """
-        route = self._catalog.resolve(call.inbound.model)
-        attempt = prepare(call, route, frozenset(), self._seals, self._fits)
+        candidate = reachable(self._catalog.resolve(call.inbound.model), call.key).candidates[0]
+        attempt = prepare(call, candidate, frozenset(), self._seals, self._fits)
         counted = await self._counted(attempt)
         if counted is not None:
             attempt.estimate.learn(counted)
-        tokens = self._estimated(call, attempt, route.target) if counted is None else counted
+        tokens = self._estimated(call, attempt, candidate.target) if counted is None else counted
         _log.info(
             "counted",
             request_id=call.id,

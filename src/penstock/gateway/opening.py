@@ -1,12 +1,18 @@
 """From a call to an answer that has begun: up to the first bytes that a client must be shown.
 
-Until then nothing has been sent, so a failure is an HTTP error with its own status, and an attempt may be repeated.
+Until then no output has been sent, so a failure is invisible as long as another target, or another try, does better.
 """
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from msgspec import Struct
 
 from penstock.core.answer import fold
-from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
+from penstock.core.errors import ClientFault, ErrorInfo, UpstreamFault
 from penstock.core.events import Event, Failure
 from penstock.gateway.adapt import Adaptation, AdaptedDecoder
 from penstock.gateway.attempt import Attempt, prepare, quirk_told_by, refusal, told
@@ -16,7 +22,13 @@ from penstock.gateway.record import Record
 from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer, counted
 from penstock.gateway.run import Run
 from penstock.gateway.seals import SealCache
-from penstock.upstreams.catalog import Catalog
+from penstock.gateway.targets import reachable
+from penstock.gateway.tries import Tries
+from penstock.gateway.watch import FirstOutput
+from penstock.routing.health import Health
+from penstock.routing.plan import plan
+from penstock.routing.retries import RetryBudget
+from penstock.upstreams.catalog import Candidate, Catalog
 from penstock.upstreams.transport import Transport, UpstreamResponse
 from penstock.wire.framing import FrameReader
 
@@ -25,6 +37,8 @@ MAX_WHOLE_ANSWER = 64 * 1024 * 1024
 
 MAX_HELD = 64 * 1024
 """Bytes of a provider without any output after which its client is told that something comes: it can go on for ever."""
+
+T = TypeVar("T")
 
 
 class Begun(Struct, frozen=True):
@@ -56,54 +70,97 @@ class Whole(Struct, frozen=True):
 class Opener:
     """Opens answers. Of one call it remembers for the next what it learned of the provider."""
 
-    def __init__(self, catalog: Catalog, transport: Transport, seals: SealCache, fits: TokenFits) -> None:
+    def __init__(
+        self, catalog: Catalog, transport: Transport, seals: SealCache, fits: TokenFits, health: Health
+    ) -> None:
         self._catalog = catalog
         self._transport = transport
         self._seals = seals
         self._fits = fits
-        self._learned: dict[tuple[str, str], frozenset[str]] = {}  # provider and model -> quirks
+        self._health = health
+        self._budget = RetryBudget()
+        self._learned: dict[str, frozenset[str]] = {}  # upstream -> quirks
 
     async def whole(self, run: Run) -> Whole:
         """Return the whole answer to a call.
 
         Raises:
             ClientFault: the request cannot be served as it stands, or its key may not.
-            UpstreamFault: the provider failed.
+            UpstreamFault: the providers failed.
         """
-        attempt, response = await self._open(run)
-        try:
-            body = await response.read_all(MAX_WHOLE_ANSWER)
-            return Whole(attempt, response, self._written(run, attempt, response, body))
-        except BaseException:
-            response.abort()
-            raise
+        return await self._first_good(run, self._whole)
 
     async def stream(self, run: Run) -> Begun:
         """Return the answer to a call as soon as it has begun; raises as `whole`."""
-        attempt, response = await self._open(run)
-        try:
-            relay = self._make_relay(run, attempt, response)
-            data, over = await _until_shown(relay, response, run.record)
-        except BaseException:
-            response.abort()
-            raise
-        return Begun(attempt, response, relay, data, over)
+        return await self._first_good(run, self._begun)
 
-    async def _open(self, run: Run, failed: Fault | None = None) -> tuple[Attempt, UpstreamResponse]:
-        """Send the call to its provider; return once the provider has answered with success."""
-        route = self._catalog.resolve(run.call.inbound.model)
-        asked = route.provider.name, route.target.model
-        learned = self._learned.get(asked, frozenset())
-        attempt = prepare(run.call, route, learned, self._seals, self._fits)
+    async def _first_good(self, run: Run, open_: Callable[[Run, Attempt], Awaitable[T]]) -> T:
+        """Try the targets of a call until one does what is asked."""
+        route = reachable(self._catalog.resolve(run.call.inbound.model), run.call.key)
+        now = time.monotonic()
+        self._budget.request()
+        tries = Tries(
+            plan(route.candidates, route.strategy, self._health, now, random.random), self._health, self._budget
+        )
+        while (following := tries.next(time.monotonic())) is not None:
+            candidate, seconds = following
+            if seconds:
+                await asyncio.sleep(seconds)
+            try:
+                attempt = self._prepared(run.call, candidate)
+            except ClientFault as fault:
+                tries.skip(fault)
+                continue
+            try:
+                return await self._attempted(run, candidate, attempt, open_, tries.last)
+            except UpstreamFault as fault:
+                tries.failed(candidate, fault)
+        raise tries.fault()
+
+    async def _attempted(
+        self,
+        run: Run,
+        candidate: Candidate,
+        attempt: Attempt,
+        open_: Callable[[Run, Attempt], Awaitable[T]],
+        failed: UpstreamFault | None,
+    ) -> T:
+        """Make an attempt; and another, if its provider did not know something that only the gateway asks for."""
         await run.begin(attempt, failed)
         try:
-            return attempt, await ask(self._transport, attempt)
+            return await open_(run, attempt)
         except UpstreamFault as fault:
             quirk = quirk_told_by(fault.info)
+            learned = self._learned.get(candidate.upstream, frozenset())
             if quirk is None or quirk in learned:
                 raise
-            self._learned[asked] = learned | {quirk}
-            return await self._open(run, fault)
+            self._learned[candidate.upstream] = learned | {quirk}
+            return await self._attempted(run, candidate, self._prepared(run.call, candidate), open_, fault)
+
+    def _prepared(self, call: Call, candidate: Candidate) -> Attempt:
+        learned = self._learned.get(candidate.upstream, frozenset())
+        return prepare(call, candidate, learned, self._seals, self._fits)
+
+    async def _whole(self, run: Run, attempt: Attempt) -> Whole:
+        async with FirstOutput(run.call, attempt):
+            response = await ask(self._transport, attempt)
+            try:
+                body = await response.read_all(MAX_WHOLE_ANSWER)
+                return Whole(attempt, response, self._written(run, attempt, response, body))
+            except BaseException:
+                response.abort()
+                raise
+
+    async def _begun(self, run: Run, attempt: Attempt) -> Begun:
+        async with FirstOutput(run.call, attempt):
+            response = await ask(self._transport, attempt)
+            try:
+                relay = self._make_relay(run, attempt, response)
+                data, over = await _until_shown(relay, response, run.record)
+            except BaseException:
+                response.abort()
+                raise
+        return Begun(attempt, response, relay, data, over)
 
     def _written(self, run: Run, attempt: Attempt, response: UpstreamResponse, body: bytes) -> bytes:
         """Return the client's body for a provider's whole answer."""
@@ -150,7 +207,7 @@ async def ask(transport: Transport, attempt: Attempt) -> UpstreamResponse:
     Raises:
         UpstreamFault: there is none, or it is a refusal.
     """
-    response = await transport.open(attempt.provider, attempt.outbound)
+    response = await transport.open(attempt.provider, attempt.outbound, attempt.limits.connect)
     if response.status < 300:
         return response
     try:

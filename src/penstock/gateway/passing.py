@@ -15,6 +15,8 @@ from penstock.gateway.learning import Estimate
 from penstock.gateway.opening import ask
 from penstock.gateway.record import Record
 from penstock.gateway.run import Books, Run
+from penstock.gateway.targets import reachable
+from penstock.gateway.watch import FirstOutput
 from penstock.protocols.passed import Passed, look_at
 from penstock.protocols.registry import PROTOCOLS
 from penstock.upstreams.catalog import Catalog, Provider, Route
@@ -82,15 +84,17 @@ class Passing:
     async def _open(self, run: Run, passed: Passed) -> tuple[Attempt, UpstreamResponse]:
         attempt = self._prepared(run.call, passed)
         await run.begin(attempt)
-        return attempt, await ask(self._transport, attempt)
+        async with FirstOutput(run.call, attempt):
+            return attempt, await ask(self._transport, attempt)
 
     def _prepared(self, call: Call, passed: Passed) -> Attempt:
-        route = self._catalog.resolve(call.inbound.model)
+        route = reachable(self._catalog.resolve(call.inbound.model), call.key)
         provider = self._offering(route, passed)
         outbound = passed.outbound(call.inbound, route.target.model)
         estimate = Estimate(lambda: estimate_tokens(len(call.inbound.body)), _unlearned)
         protocol = PROTOCOLS[provider.protocol]
-        return traced(Attempt(provider, route.target.model, protocol, outbound, True, estimate), call)
+        limits = route.candidates[0].limits
+        return traced(Attempt(provider, route.target.model, protocol, outbound, True, estimate, limits=limits), call)
 
     def _offering(self, route: Route, passed: Passed) -> Provider:
         """Return the provider in the protocol in which it has the endpoint.

@@ -1,22 +1,28 @@
 """From the first bytes of an answer to its last: what a provider sends is handed on in the callback that brings it."""
 
-from penstock.core.errors import Fault, UpstreamFault
+import asyncio
+
+from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
 from penstock.gateway.call import Client
-from penstock.gateway.heartbeat import Heartbeat
 from penstock.gateway.relay import Relay
 from penstock.gateway.run import Run
+from penstock.gateway.watch import Watch
 from penstock.upstreams.transport import UpstreamResponse
+
+STALLED = ErrorInfo("timeout", "The answer was not read for too long.", code="write_timeout")
 
 
 class Pouring:
     """State of a stream that has begun."""
 
-    def __init__(self, run: Run, relay: Relay, client: Client, heartbeat: Heartbeat) -> None:
+    def __init__(self, run: Run, relay: Relay, client: Client, watch: Watch, patience: float) -> None:
+        """Make no move yet; a client that makes no room for `patience` seconds is given up."""
         self._run = run
         self._record = run.record
         self._relay = relay
         self._client = client
-        self._heartbeat = heartbeat
+        self._watch = watch
+        self._patience = patience
         self._covered = run.covered
         self._uncovered = b""  # what the budget has not been asked for yet
         self._last = b""
@@ -28,13 +34,13 @@ class Pouring:
             ConnectionError: the client has left.
         """
         while True:
-            self._heartbeat.start()
+            self._watch.start(response)
             try:
                 more = await response.pour(self._hand_on)
             except UpstreamFault as fault:
-                return self._relay.close(broken=fault.info)
+                return self._relay.close(broken=self._watch.passed or fault.info)
             finally:
-                self._heartbeat.stop()
+                self._watch.stop()
             if self._relay.ended:
                 return self._last
             if not more:
@@ -43,7 +49,11 @@ class Pouring:
                 await self._cover()
             except Fault as fault:
                 return self._relay.fail(fault.info)
-            await self._client.drained()
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._client.drained()
+            except TimeoutError:
+                return self._relay.fail(STALLED)
 
     def _hand_on(self, chunk: bytes) -> bool:
         data = self._relay.feed(chunk)
@@ -53,7 +63,7 @@ class Pouring:
         if self._record.output_bytes > self._covered:
             self._uncovered = data
             return False
-        self._heartbeat.pushes += 1
+        self._watch.pushes += 1
         return self._client.push(data) if data else True
 
     async def _cover(self) -> None:

@@ -85,6 +85,11 @@ class Record:
         self._output_last = now
 
     @property
+    def last_output(self) -> float:
+        """When the last output came, on the monotonic clock in seconds; 0 if none did."""
+        return self._output_last
+
+    @property
     def gaps(self) -> Gaps | None:
         """The pauses between chunks of output so far; None if there were no two."""
         if self._gap_counts is None or not any(self._gap_counts):

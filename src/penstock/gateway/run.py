@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from penstock.accounts.account import Account
 from penstock.accounts.budgets import STREAM_OUTPUT
@@ -25,6 +25,8 @@ from penstock.gateway.attempt import Attempt
 from penstock.gateway.call import Call, CallCancelledError
 from penstock.gateway.observer import Ended, Observer
 from penstock.gateway.record import Record
+from penstock.gateway.tries import blames_provider
+from penstock.routing.health import Health
 
 OVER_BUDGET = ErrorInfo(
     "billing", "The budget of this key was used up in the middle of the answer.", code="budget_exceeded"
@@ -34,11 +36,12 @@ _NOTHING = Usage(uncached=0, output=0)
 
 
 class Books(Struct, frozen=True):
-    """Where calls are written down: the ledger, what tokens cost, and who is told of the end."""
+    """Where calls are written down: the ledger, what tokens cost, who is told of the end, and how upstreams do."""
 
     ledger: Ledger
     prices: PriceBook
     observers: Sequence[Observer] = ()
+    health: Health = field(default_factory=Health)
 
 
 class Run:
@@ -49,6 +52,7 @@ class Run:
         record: what has been seen of the answer to the attempt under way.
         cost: nano-dollars, once it has ended and if a price is known.
         abandoned: whether nobody waits for it any more: nothing else is tried for it.
+        attempts: how many were begun.
     """
 
     def __init__(self, call: Call, books: Books) -> None:
@@ -56,6 +60,7 @@ class Run:
         self.record = Record()
         self.cost: int | None = None
         self.abandoned = False
+        self.attempts = 0
         self._books = books
         self._attempt: Attempt | None = None
         self._account: Account | None = None
@@ -87,9 +92,13 @@ class Run:
             self._account = await self._books.ledger.open(self._intent(), tried, self._progress)
         else:
             assert self._attempt is not None, "an attempt comes before the next"  # noqa: S101
-            await self._account.retry(self._outcome(failed, self._attempt), tried)
+            outcome = self._outcome(failed, self._attempt)
+            await self._account.retry(outcome, tried)
+            self._judge(self._attempt, outcome)
         self._attempt = attempt
+        self.attempts += 1
         self._began = time.monotonic()
+        self._books.health.calling(attempt.upstream, self._began)
         self.record = Record()
 
     async def extend(self) -> None:
@@ -116,6 +125,7 @@ class Run:
         try:
             self.cost = await account.settle(outcome)
         finally:
+            self._judge(attempt, outcome)
             self._tell(attempt, outcome)
 
     def cost_header(self) -> dict[str, str]:
@@ -156,13 +166,23 @@ class Run:
         usage, source = _usage(record, error, attempt)
         return Outcome(
             end=_end(record, error),
-            error=record.error.kind if record.error else None,
+            error=_word(record.error),
             usage=usage,
             source=source,
             first_output_ms=_ms(record.first_output - self._began) if record.first_output else None,
             duration_ms=_ms(time.monotonic() - self._began),
             gaps=record.gaps,
         )
+
+    def _judge(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Note what an attempt says of how well its upstream does: nothing, if its client left or was wrong."""
+        health, error = self._books.health, self.record.error
+        if outcome.end == "completed":
+            health.succeeded(attempt.upstream)
+        elif outcome.end in {"failed", "timed_out"} and error is not None and blames_provider(error):
+            health.failed(attempt.upstream, error.code or error.kind, time.monotonic())
+        else:
+            health.undecided(attempt.upstream)
 
     def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
         call, record = self.call, self.record
@@ -188,6 +208,13 @@ class Run:
         )
         for observe in self._books.observers:
             observe(ended)
+
+
+def _word(error: ErrorInfo | None) -> str | None:
+    """Return an error in a word: of a limit of time its code, which says which."""
+    if error is None:
+        return None
+    return error.code or error.kind if error.kind == "timeout" else error.kind
 
 
 def _end(record: Record, error: BaseException | None) -> End:

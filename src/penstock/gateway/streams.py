@@ -1,7 +1,8 @@
 """The request path: plan, attempt, relay, settle. Read this to see how a token flows.
 
-The first byte to the client is the point of no return. Until then a failure is an HTTP error with its own status, and
-an SDK may try again by itself; after it, a failure is the client protocol's error event, and then the connection is
+The first output to the client is the point of no return. Until then another target may do better, and a failure is an
+HTTP error with its own status unless that went out meanwhile, to show a client that waits long that its stream lives;
+after it, a failure is the client protocol's error event, and then the connection is
 cut, so that no SDK can mistake the break for an end. The last byte waits until the ledger has what it cost.
 """
 
@@ -11,11 +12,12 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from penstock.core.errors import Fault
+from penstock.core.events import Failure
 from penstock.gateway.attempt import PLAIN, Attempt
 from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer
 from penstock.gateway.call_log import CallLog
 from penstock.gateway.counting import TokenCounter
-from penstock.gateway.heartbeat import Heartbeat
 from penstock.gateway.learning import TokenFits
 from penstock.gateway.leaving import Drains, Leaving, Outlet
 from penstock.gateway.opening import Begun, Opener
@@ -23,6 +25,7 @@ from penstock.gateway.passing import Passing
 from penstock.gateway.pouring import Pouring
 from penstock.gateway.run import Books, Run
 from penstock.gateway.seals import SealCache
+from penstock.gateway.watch import Held, Watch
 from penstock.protocols.base import Counting
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport, UpstreamResponse
@@ -57,7 +60,7 @@ class Gateway:
         self._books = msgspec.structs.replace(books, observers=(self._log.observe, *books.observers))
         seals, fits = SealCache(time.monotonic), TokenFits()
         self._drains = Drains()
-        self._opener = Opener(catalog, transport, seals, fits)
+        self._opener = Opener(catalog, transport, seals, fits, books.health)
         self._counter = TokenCounter(catalog, transport, fits, seals)
         self.passing = Passing(catalog, transport, self._books)
 
@@ -85,7 +88,7 @@ class Gateway:
             raise
         await run.end()
         await whole.response.close()
-        return WholeAnswer(whole.body, _headers(call, whole.attempt, whole.response) | run.cost_header())
+        return WholeAnswer(whole.body, _headers(run, whole.attempt, whole.response) | run.cost_header())
 
     async def count(self, call: Call, counting: Counting) -> WholeAnswer:
         """Say how many tokens a call's request has; raises as `TokenCounter.count`."""
@@ -102,37 +105,43 @@ class Gateway:
         outlet = Outlet(client)
         leaving = Leaving(run, outlet, self._drains)
         begun: Begun | None = None
+        held = Held(outlet, self._heartbeat)
         try:
             begun = await self._opener.stream(run)
             try:
-                await self._relay(run, begun, outlet, leaving)
+                await self._relay(run, begun, held, outlet, leaving)
             except BaseException:
                 begun.response.abort()
                 raise
         except BaseException as error:
+            held.stop()
             leaving.over()
             await run.end(leaving.why or error)
             if begun is not None and isinstance(leaving.why, CallCancelledError):
                 await client.abort(begun.relay.fail(CANCELLED))
             if leaving.why or isinstance(error, ConnectionError):
                 return  # the client went away, and its provider was told by the abort
+            if held.begun and isinstance(error, Fault):
+                await held.fail(call.protocol.encoder(call.reply()).encode(Failure(error.info)))
+                return
             raise
         if run.record.error is None:
             await begun.response.close()
         else:
             begun.response.abort()
 
-    async def _relay(self, run: Run, begun: Begun, client: Outlet, leaving: Leaving) -> None:
+    async def _relay(self, run: Run, begun: Begun, held: Held, client: Outlet, leaving: Leaving) -> None:
         """Send an answer on as it comes."""
         call, record, data = run.call, run.record, begun.data
-        headers = _headers(call, begun.attempt, begun.response)
+        headers = _headers(run, begun.attempt, begun.response)
         record.first_output = time.monotonic()
         if begun.over:
-            await client.start(headers, b"")
+            await held.start(headers, b"")
         else:
-            await client.start(headers, data)
-            heartbeat = Heartbeat(client, call.protocol.heartbeat, self._heartbeat)
-            data = await Pouring(run, begun.relay, client, heartbeat).to_the_end(begun.response)
+            await held.start(headers, data)
+            watch = Watch(call, begun.attempt, record, client, self._heartbeat)
+            patience = begun.attempt.limits.write
+            data = await Pouring(run, begun.relay, client, watch, patience).to_the_end(begun.response)
         if record.cut:
             begun.response.abort()  # what the provider still says is for nobody, and is paid for
         leaving.over()
@@ -146,9 +155,11 @@ class Gateway:
             _log.warning("stream_not_understood", request_id=call.id, provider=provider, why=why)
 
 
-def _headers(call: Call, attempt: Attempt, response: UpstreamResponse) -> dict[str, str]:
+def _headers(run: Run, attempt: Attempt, response: UpstreamResponse) -> dict[str, str]:
     """Return the headers of an answer: ours, and those of the provider that mean something to this client."""
-    headers = attempt.identity()
+    call, headers = run.call, attempt.identity()
+    if run.attempts > 1:
+        headers["x-penstock-attempts"] = str(run.attempts)
     if attempt.protocol is call.protocol and (prefixes := call.protocol.response_headers):
         headers.update((name, value) for name, value in response.headers.items() if name.startswith(prefixes))
     if attempt.outbound.dropped:

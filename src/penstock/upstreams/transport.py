@@ -31,8 +31,8 @@ from penstock.upstreams.slots import NoSlotError, Slots
 CONNECT_TIMEOUT = 10.0
 """Seconds to resolve, connect and shake hands."""
 
-IDLE_TIMEOUT = 300.0
-"""Seconds without a byte, before the status and between chunks. Reasoning models are silent for minutes."""
+IDLE_TIMEOUT = 3600.0
+"""Seconds without a byte, before the status and between chunks: a last resort, behind the limits of each attempt."""
 
 DRAIN_TIMEOUT = 0.2
 """Seconds to wait, after the answer is over, for the end of the body. A new connection costs about as much."""
@@ -100,8 +100,15 @@ class Transport:
         self._idle: dict[_Address, deque[Connection]] = {}
         self._busy: set[Connection] = set()
 
-    async def open(self, provider: Provider, outbound: Outbound) -> "UpstreamResponse":
+    async def open(
+        self, provider: Provider, outbound: Outbound, connect_timeout: float | None = None
+    ) -> "UpstreamResponse":
         """Send a request and return the response as soon as its status and headers are there.
+
+        Args:
+            provider: where to.
+            outbound: what.
+            connect_timeout: seconds, where they are not those of all providers.
 
         Raises:
             ClientFault: a header that the client gave for the provider cannot be sent.
@@ -116,17 +123,17 @@ class Transport:
         except NoSlotError:
             raise _fault("overloaded", "All connections to {} are in use", provider.name, "pool_exhausted") from None
         try:
-            return await self._reach(door, request)
+            return await self._reach(door, request, connect_timeout or self._connect_timeout)
         except BaseException:
             slots.give_back()
             raise
 
-    async def _reach(self, door: _Door, request: bytes) -> "UpstreamResponse":
+    async def _reach(self, door: _Door, request: bytes, patience: float) -> "UpstreamResponse":
         rested = self._rested(door.address)
         if rested is not None:
             with contextlib.suppress(_CrossedError):
                 return await self._ask(door, rested, request)
-        return await self._ask(door, await self._connect(door.address, door.provider.name), request)
+        return await self._ask(door, await self._connect(door, patience), request)
 
     def cut(self) -> None:
         """Break off all responses that are still being read: the gateway is being stopped."""
@@ -178,10 +185,11 @@ class Transport:
             connection.abort()
         return None
 
-    async def _connect(self, address: _Address, provider: str) -> Connection:
+    async def _connect(self, door: _Door, patience: float) -> Connection:
+        provider = door.provider.name
         try:
-            async with asyncio.timeout(self._connect_timeout):
-                return await _connect(address)
+            async with asyncio.timeout(patience):
+                return await _connect(door.address)
         except TimeoutError:
             raise _fault("timeout", "{} could not be reached in time", provider, "connect_timeout") from None
         except OSError as error:

@@ -177,6 +177,7 @@ async def test_a_client_that_leaves_before_the_first_byte_is_charged_its_input_a
     assert (attempt["usage_source"], attempt["output"]) == ("estimate", 0)
 
 
+@pytest.mark.promise("3.5")
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 async def test_a_client_that_leaves_is_charged_what_came(client: str, upstream: str) -> None:
     pieces = STREAMS[upstream][: PIECES_BEFORE_THE_END[upstream]]
@@ -190,6 +191,7 @@ async def test_a_client_that_leaves_is_charged_what_came(client: str, upstream: 
         assert row["cost"] == row["uncached"] * 1000 + 3 * 5000
 
 
+@pytest.mark.promise("3.7")
 async def test_a_client_that_leaves_in_the_last_event_is_in_the_books_once() -> None:
     pieces = STREAMS["openai-chat"]
     async with booking((STREAM_HEAD, *map(chunk, pieces[:-1]), 0.1, *stream(pieces[-1])[1:])) as desk:
@@ -235,6 +237,7 @@ async def test_the_text_of_an_error_in_the_middle_is_not_output(upstream: str) -
     assert (request["end"], request["error"], request["output"]) == ("failed", "overloaded", 3)
 
 
+@pytest.mark.promise("3.6")
 async def test_usage_that_nobody_said_is_estimated_and_flagged() -> None:
     pieces = [piece for piece in STREAMS["openai-chat"] if b'"usage"' not in piece]
     async with booking(stream(*pieces)) as desk:
@@ -252,6 +255,7 @@ async def test_a_count_that_came_before_the_end_is_not_the_providers_last_word()
     assert (request["usage_source"], request["uncached"], request["output"]) == ("partial", 5, 4)
 
 
+@pytest.mark.promise("3.6")
 @pytest.mark.parametrize("how", ["streamed", "whole"])
 async def test_an_explicit_zero_stays_zero(how: str) -> None:
     zero, counts = b'"prompt_tokens":0,"completion_tokens":0', b'"prompt_tokens":5,"completion_tokens":2'

@@ -135,9 +135,8 @@ async def start(
         scripted = f"http://127.0.0.1:{simulator.port}"
         serving = Serving(config, lambda now: now.catalog(environ, scripted), keys, read or (lambda: config))
         metrics = Metrics()
-        gateway, endpoints = _open_endpoints(
-            started, serving, metrics, Door(keys, config.server.trusted_proxies), ledger=ledger, database=database
-        )
+        door = Door(keys, config.server.trusted_proxies)
+        gateway, endpoints = _open_endpoints(started, serving, metrics, door, ledger=ledger, database=database)
         server = config.server
         listener = await listen(endpoints.handle, server.host, server.port, server.limits, listening)
         started.push_async_callback(_stop, listener, gateway, server)

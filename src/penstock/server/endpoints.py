@@ -4,6 +4,7 @@ There is one door on purpose. A key is extracted and checked by the same code on
 behind it becomes an answer in the shape of the protocol that the caller speaks.
 """
 
+import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -23,6 +24,7 @@ from penstock.gateway.kept import Kept
 from penstock.gateway.resuming import read_wish
 from penstock.gateway.streams import Gateway
 from penstock.protocols.base import ListedModel, OpenRequest, PathTarget, WireProtocol
+from penstock.protocols.keeping import Keeping
 from penstock.protocols.passed import PASSED
 from penstock.protocols.registry import PROTOCOLS, spoken_by
 from penstock.server.client import STREAM_HEADERS, StreamClient
@@ -145,15 +147,18 @@ class Endpoints:
         if detached is not None and request.method == "DELETE":
             await self._readers.resuming.cancel(detached)
             self._readers.resuming.forget(detached)
-        elif detached is not None and found.verb != "input_items":
+            with contextlib.suppress(ClientFault):  # only what was complete was stored
+                await self._told_kept(request, found, key)
+            return Response(_keeping(found).write_deleted(found.id), headers=_identity(request_id))
+        if detached is not None and found.verb != "input_items":
             return await self._readers.answer(detached, request, found.verb)
         return Response(await self._told_kept(request, found, key), headers=_identity(request_id))
 
     async def _told_kept(self, request: Request, found: Match, key: Key) -> bytes:
-        now, keeping = int(time.time()), PROTOCOLS[found.protocol].keeping
-        if keeping is not None and found.verb == "input_items":
+        now, keeping = int(time.time()), _keeping(found)
+        if found.verb == "input_items":
             return await self._kept.input(keeping, key.id, found.id, request.query, now)
-        if keeping is not None and request.method == "DELETE":
+        if request.method == "DELETE":
             return await self._kept.delete(keeping, key.id, found.id, now)
         if found.verb == "cancel":
             await self._kept.cancel(key.id, found.id, now)
@@ -276,6 +281,12 @@ def _path_target(request: Request, found: Match) -> PathTarget | None:
         raise ClientFault(ErrorInfo("not_found", f"The method {found.verb!r} is not served; {served} are."))
     model = found.model.removeprefix("models/")
     return PathTarget(model, stream, array=stream and request.query.get("alt") != "sse")
+
+
+def _keeping(found: Match) -> Keeping:
+    keeping = PROTOCOLS[found.protocol].keeping
+    assert keeping is not None, "only protocols that keep answers have such paths"  # noqa: S101
+    return keeping
 
 
 def _spoken(request: Request, found: Match) -> WireProtocol:

@@ -4,6 +4,7 @@ A row belongs to the key that made it, lives for a time, and makes way for newer
 Whoever continues a conversation renews the life of all of it, so that it ends as a whole.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -44,6 +45,7 @@ class ResponseStore:
         self._lifetime = lifetime
         self._limit = limit
         self._prune_at = 0
+        self._writing = asyncio.Lock()  # SQLite lets one write at a time, and is not fair to those who wait
 
     async def put(self, key: str, stored: KeptTurn, now: int) -> bool:
         """Keep a response; return whether it was small enough to be kept, and its id one that can be."""
@@ -58,7 +60,7 @@ class ResponseStore:
             "input": stored.input,
             "response": stored.response,
         }
-        async with self._engine.begin() as connection:
+        async with self._writing, self._engine.begin() as connection:
             await connection.execute(insert(RESPONSES, self._dialect).values(row).on_conflict_do_nothing())
             items = [{"key": key, "item": item, "response": stored.id} for item in stored.item_ids if storable(item)]
             if items:

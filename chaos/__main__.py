@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from chaos import invariance, kills, report, truncation
+from chaos import failover, invariance, kills, report, truncation
 from chaos.report import Options, Report
 
 
@@ -23,6 +23,7 @@ class Programme(Struct, frozen=True):
 PROGRAMMES = {
     "truncation": Programme("an answer that broke is never taken for one that ended", truncation.run),
     "invariance": Programme("how bytes arrive changes nothing about what they say", invariance.run),
+    "failover": Programme("what fails before its first output is answered by another target", failover.run),
     "kills": Programme("every call of a provider is in the books exactly once, whatever dies when", kills.run),
 }
 """All programmes. To add one: a module with `run(options) -> Report`, and its line here."""

@@ -36,39 +36,42 @@ class FirstOutput:
         UpstreamFault: `first_event_timeout` or `total_timeout`.
     """
 
+    __slots__ = ("_attempt", "_call", "_cancelling", "_left", "_passed", "_task", "_timer", "_total")
+
     def __init__(self, call: Call, attempt: Attempt) -> None:
         self._call = call
         self._attempt = attempt
-        self._total = False  # the limit that passes first
-        self._question: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> None:
-        """Start the clock."""
+        """Start the clock. It is what `asyncio.timeout` is, but that what the request asks for moves its limit."""
         call, limits = self._call, self._attempt.limits
+        task = asyncio.current_task()
+        assert task is not None, "whoever waits is a task"  # noqa: S101
+        self._task, self._cancelling, self._passed = task, task.cancelling(), False
         left = max(0.0, call.started + limits.total - time.monotonic())
-        silence = limits.thinking
-        if call.inbound.stream and limits.first_event < silence:
-            # What a request asks for is found out only when somebody needs to know: few wait so long.
-            self._question = asyncio.get_running_loop().call_later(limits.first_event, self._ask)
-        self._total = left < silence
-        self._scope = asyncio.timeout(min(left, silence))
-        await self._scope.__aenter__()
+        self._total = left < limits.thinking
+        longest = min(left, limits.thinking)
+        # Whether it is asked to think is found out only when somebody needs to know: few wait so long.
+        first = min(longest, limits.first_event if call.inbound.stream else longest)
+        self._left = longest - first
+        self._timer = asyncio.get_running_loop().call_later(first, self._look)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the clock."""
-        if self._question is not None:
-            self._question.cancel()
-        try:
-            await self._scope.__aexit__(kind, error, trace)
-        except TimeoutError:
+        self._timer.cancel()
+        if self._passed and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise UpstreamFault(self._fault()) from None
 
-    def _ask(self) -> None:
-        if not self._attempt.thinks and not _asks_for_thoughts(self._call):
-            self._total = False
-            self._scope.reschedule(asyncio.get_running_loop().time())
+    def _look(self) -> None:
+        if self._left and (self._attempt.thinks or _asks_for_thoughts(self._call)):
+            self._timer = asyncio.get_running_loop().call_later(self._left, self._look)
+            self._left = 0.0
+        else:
+            self._total = self._total and not self._left
+            self._passed = True
+            self._task.cancel()
 
     def _fault(self) -> ErrorInfo:
         if self._total:

@@ -2,7 +2,7 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from penstock.core.errors import ErrorInfo
 from penstock.core.events import Delta, Event, Finish, PartStart, UsageUpdate
@@ -51,28 +51,19 @@ class Record:
         self.first_output = 0.0
         self.output_bytes = 0
 
-    def observe(self, events: Iterable[Event]) -> None:
+    def observe(self, events: Sequence[Event]) -> None:
         """Take note of events in their order, all of which one chunk of the provider brought."""
         before = self.output_bytes
         for event in events:
-            match event:
-                case Delta():
-                    self.begun = True
-                    self.output_bytes += len(event.text.encode("utf-8", "replace"))
-                case UsageUpdate():
-                    self.usage = event.usage
-                case PartStart():
-                    self.begun = True
-                case Finish():
-                    self.begun = True
-                    self.finish = event
-                case _:
-                    pass
-        if self.output_bytes != before:
-            self._note_gap()
-
-    def _note_gap(self) -> None:
-        """Count the time since the last chunk of output. Once for each chunk of a stream: it costs next to nothing."""
+            if type(event) is Delta:  # nearly all of them are; `match` takes twice as long to find it out
+                text = event.text
+                self.begun = True
+                self.output_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            else:
+                self._note(event)
+        if self.output_bytes == before:
+            return
+        # The time since the last chunk of output is counted here, not in a method of its own: every chunk pays for it.
         now, counts = self._clock(), self._gap_counts
         if counts is None:
             self._gap_counts = [0] * (len(GAP_BOUNDS) + 1)
@@ -80,9 +71,21 @@ class Record:
         else:
             gap = now - self._output_last
             counts[bisect_left(GAP_BOUNDS, gap)] += 1
-            if gap > self._gap_longest:  # noqa: PLR1730 - `max` would be a quarter of what this method costs
+            if gap > self._gap_longest:  # noqa: PLR1730 - `max` would cost as much as all the rest
                 self._gap_longest = gap
         self._output_last = now
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case UsageUpdate():
+                self.usage = event.usage
+            case PartStart():
+                self.begun = True
+            case Finish():
+                self.begun = True
+                self.finish = event
+            case _:
+                pass
 
     @property
     def last_output(self) -> float:

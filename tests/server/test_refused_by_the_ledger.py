@@ -8,6 +8,7 @@ import pytest
 from penstock.accounts.account import Account
 from penstock.accounts.keys import Budget, Key, Limits
 from penstock.protocols.registry import PROTOCOLS
+from penstock.upstreams.connection import HIGH_WATER, READ_SIZE
 from tests.server.booking import Desk, booking, whole_call
 from tests.server.canned import STREAMS, WHOLE
 from tests.server.reading import SUCCESS_MARKS, Reading, failure_of, read
@@ -109,6 +110,9 @@ async def test_a_slot_is_given_back_when_its_stream_is_over() -> None:
 
 TOKENS_AT_ONCE = 64
 
+MOST_AT_ONCE = READ_SIZE + HIGH_WATER
+"""Bytes of a provider that are read before the budget is asked again: under load, all that had to wait."""
+
 
 async def over_budget(desk: Desk, client: str) -> Reading:
     path, body = CALLS[client]
@@ -117,8 +121,8 @@ async def over_budget(desk: Desk, client: str) -> Reading:
 
 @pytest.mark.parametrize("client", NAMES)
 async def test_a_budget_that_ends_in_the_middle_ends_the_stream_with_an_error(client: str) -> None:
-    limit = 3000 * 5000  # three thousand tokens of output, which is more than is held at first
-    acts = (STREAM_HEAD, *[piece("four" * TOKENS_AT_ONCE), 0.002] * 100, HANG)
+    limit = 40_000 * 5000  # forty thousand tokens of output, which is more than is held at first
+    acts = (STREAM_HEAD, *[piece("four" * 1024), 0.002] * 100, HANG)
     async with booking(acts, key=budgeted(limit)) as desk:
         got = await over_budget(desk, client)
         (attempt,), request = await desk.books.settled()
@@ -130,8 +134,8 @@ async def test_a_budget_that_ends_in_the_middle_ends_the_stream_with_an_error(cl
     assert not any(mark in got.body for mark in SUCCESS_MARKS[client])
     assert (attempt["end"], request["end"], request["error"]) == ("over_budget", "over_budget", "billing")
     assert (budget["held"], budget["spent"]) == (0, request["cost"])
-    # What came with the last chunk was produced, and is owed; more of the budget was not used than that.
-    assert limit - TOKENS_AT_ONCE * 5000 < budget["spent"] < limit + TOKENS_AT_ONCE * 5000
+    # What came with the last read was produced, and is owed; more of the budget was not used than that.
+    assert limit - 1024 * 5000 < budget["spent"] < limit + MOST_AT_ONCE // 4 * 5000
 
 
 async def test_a_stream_holds_more_before_it_needs_it_and_not_for_each_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +157,7 @@ async def test_a_stream_holds_more_before_it_needs_it_and_not_for_each_chunk(mon
         got = await over_budget(desk, "openai-responses")
         assert desk.books.one("requests")["end"] == "completed"
     assert b"response.completed" in got.body
-    assert len(asked) == 3  # 6400 tokens, 2048 of them held at first
+    assert 1 <= len(asked) <= 3  # 6400 tokens, 2048 of them held at first; fewer if much came at once
 
 
 # ---- without a store -------------------------------------------------------------------------------------------------

@@ -190,7 +190,9 @@ def test_the_models_of_the_readme_are_ones_that_the_catalog_lists():
 def test_the_readme_shows_what_serve_prints(tmp_path: Path):
     shown = next(block.code for block in blocks(READMES[0]) if block.code.startswith("Penstock listens"))
     environ = {"PATH": os.environ["PATH"], "PENSTOCK_DATA_DIR": str(tmp_path), "OPENAI_API_KEY": "sk-some-secret"}
-    command = [sys.executable, "-m", "penstock", "serve", "--port", "0", "--log-level", "error"]
+    config = tmp_path / "penstock.toml"
+    config.write_text("[server]\nport = 0\n[admin]\nport = 0\n")
+    command = [sys.executable, "-m", "penstock", "serve", "-c", str(config), "--log-level", "error"]
     with subprocess.Popen(command, env=environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True) as serve:
         printed = ""
         while "Try it:" not in printed:
@@ -198,7 +200,8 @@ def test_the_readme_shows_what_serve_prints(tmp_path: Path):
             assert line, "it ended early"
             printed += line
         serve.terminate()
-    printed = re.sub(r"pen_\w+", "pen_...", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", printed))
+    printed = re.sub(r"127\.0\.0\.1:\d+(?=/admin)", "127.0.0.1:8081", re.sub(r"(pen|pad)_\w+", r"\1_...", printed))
+    printed = re.sub(r"127\.0\.0\.1:(?!8081)\d+", "127.0.0.1:8080", printed)
     assert printed.startswith(shown)
 
 

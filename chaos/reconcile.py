@@ -41,14 +41,16 @@ class Tally(Struct):
     ) -> None:
         """Compare one call: what the client heard, the provider knows, and the books have."""
         self.calls += truth is not None
-        if len(attempts) > 1 or requests > 1:
+        attempts = sorted(attempts, key=lambda row: row.get("number", 1))
+        repeated = all((row["state"], row["end"]) == ("settled", "failed") for row in attempts[:-1])
+        if not repeated or requests > 1:
             self.twice += 1
             self._broken(ask, f"{len(attempts)} attempts and {requests} requests in the books")
         elif truth is not None and not (attempts and requests):
             self.missing += 1
             self._broken(ask, f"{len(attempts)} attempts and {requests} requests in the books, but it was served")
         elif attempts:
-            self._compare(ask, heard, truth, attempts[0])
+            self._compare(ask, heard, truth, attempts[-1])
         if truth is None and heard.ended:
             self._broken(ask, "the client was told an end, but no provider served it")
 

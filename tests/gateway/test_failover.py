@@ -95,6 +95,7 @@ async def test_whole_answers_are_covered_too(failure: str):
     assert answer["choices"][0]["message"]["content"] == "Hello world"
 
 
+@pytest.mark.promise("2.1")
 @pytest.mark.parametrize("failure", ["5xx", "reset", "429", "hang", "error event", "control events only"])
 async def test_two_hundred_requests_in_a_row_succeed(failure: str):
     async with two(FAILURES[failure]) as (gateway, one, other):
@@ -199,6 +200,7 @@ async def test_an_error_of_the_credential_is_the_last_that_is_told():
         assert b"credential" not in await response.read()
 
 
+@pytest.mark.promise("4.13")
 async def test_a_total_outage_is_not_answered_with_a_storm():
     async with two(FAILURES["5xx"], FAILURES["5xx"]) as (gateway, one, other):
         for _ in range(200):
@@ -217,6 +219,7 @@ async def test_an_outage_of_the_only_target_is_not_answered_with_a_storm():
     assert 200 < len(one.requests) <= 1.1 * 200 + 6
 
 
+@pytest.mark.promise("4.14")
 async def test_a_provider_that_breaks_every_stream_is_passed_over():
     broken = (STREAM_HEAD, *(chunk(piece) for piece in STREAMS["openai-chat"][:2]), RESET)
     async with two(broken) as (gateway, one, other):

@@ -13,7 +13,7 @@ from tests.server.canned import STREAMS, WHOLE
 from tests.server.reading import answer_of, read, text_of
 from tests.serving import CALLS, HANG, KEY, STREAM_HEAD, Act, chunk, replaying, serving, stream, whole
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise("4.8")]
 
 PATH, BODY = CALLS["openai-chat"]
 BEGIN = tuple(chunk(piece) for piece in STREAMS["openai-chat"][:2])

@@ -180,6 +180,7 @@ from penstock.server.metrics import Metrics
 from tests.server.test_metrics import ENDED
 metrics = Metrics()
 metrics.observe(ENDED)
+metrics.count()
 if len(sys.argv) > 1:
     sys.stdout.buffer.write(metrics.exposition()[0])
 """

@@ -5,6 +5,7 @@ more than one. And no token waits for a log.
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -19,8 +20,10 @@ _log = structlog.get_logger("penstock.call")
 class CallLog:
     """Calls whose lines are still to be written."""
 
-    def __init__(self) -> None:
+    def __init__(self, afterwards: Sequence[Callable[[], None]] = ()) -> None:
+        """Call `afterwards` whenever lines were written: what else is done for many calls at once."""
         self._ended: list[Ended] = []
+        self._afterwards = afterwards
 
     def observe(self, ended: Ended) -> None:
         """Take note of a call that is over; its line is written soon."""
@@ -29,10 +32,12 @@ class CallLog:
         self._ended.append(ended)
 
     def flush(self) -> None:
-        """Write all lines."""
+        """Write all lines, and have done what comes afterwards."""
         waiting, self._ended = self._ended, []
         for ended in waiting:
             _write(ended)
+        for follow in self._afterwards:
+            follow()
 
 
 def _write(ended: Ended) -> None:

@@ -8,7 +8,7 @@ await run.end(error)            settled before the client is told that it is ove
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
 
@@ -36,11 +36,15 @@ _NOTHING = Usage(uncached=0, output=0)
 
 
 class Books(Struct, frozen=True):
-    """Where calls are written down: the ledger, what tokens cost, who is told of the end, and how upstreams do."""
+    """Where calls are written down: the ledger, what tokens cost, who is told of the end, and how upstreams do.
+
+    `afterwards` is called a moment after calls have ended, once for all that have: for what would delay them.
+    """
 
     ledger: Ledger
     prices: PriceBook
     observers: Sequence[Observer] = ()
+    afterwards: Sequence[Callable[[], None]] = ()
     health: Health = field(default_factory=Health)
 
 

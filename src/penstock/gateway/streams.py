@@ -56,7 +56,7 @@ class Gateway:
         """
         self._transport = transport
         self._heartbeat = heartbeat
-        self._log = CallLog()
+        self._log = CallLog(books.afterwards)
         self._books = msgspec.structs.replace(books, observers=(self._log.observe, *books.observers))
         seals, fits = SealCache(time.monotonic), TokenFits()
         self._drains = Drains()

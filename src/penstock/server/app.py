@@ -173,7 +173,7 @@ def _open_endpoints(
     config = serving.config
     tracing = open_tracing(config.telemetry.otlp)
     started.push_async_callback(asyncio.to_thread, tracing.close)
-    books = Books(ledger, serving.prices, (metrics.observe, tracing.observe))
+    books = Books(ledger, serving.prices, (metrics.observe, tracing.observe), (metrics.count,))
     limits = config.server.limits
     transport = Transport(max_connections=limits.provider_connections, slot_timeout=limits.provider_wait)
     gateway = Gateway(serving.catalog, transport, books, config.server.heartbeat)

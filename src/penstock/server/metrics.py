@@ -1,17 +1,22 @@
 """What Prometheus is told. `docs/observability.md` lists every metric, and a test compares it with this module.
 
     metrics = Metrics()
-    Gateway(..., observers=[metrics.observe])
+    Gateway(..., Books(..., observers=[metrics.observe], afterwards=[metrics.count]))
     body, content_type = metrics.exposition()
+
+Requests are counted many at once, a moment after they are over or when somebody asks: to add up ten numbers in Python
+costs less than to tell the library of one.
 
 Several workers share their numbers through the directory that PROMETHEUS_MULTIPROC_DIR names; each of them can then
 tell those of all. Labels are bounded: a client can make up names of models, so one gets a label of its own only after
 a provider has answered under it, and only so many of them do.
 """
 
+import collections
 import os
 import platform
-from collections.abc import Callable, Generator
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -31,7 +36,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from penstock import __version__
 from penstock.core.errors import ErrorKind
-from penstock.core.outcome import GAP_BOUNDS, Gaps
+from penstock.core.outcome import GAP_BOUNDS
 from penstock.gateway.observer import Ended
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -64,28 +69,44 @@ _UPSTREAM: frozenset[ErrorKind] = frozenset(
 )
 
 
-class GapHistogram(Histogram):
-    """A histogram that takes what was counted elsewhere: looking for the bucket of each gap would cost every token."""
+class SummedHistogram(Histogram):
+    """A histogram that takes what was counted elsewhere: to observe one value costs as much as to add up many."""
 
-    def merge(self, gaps: Gaps) -> None:
-        """Add the gaps of one answer."""
-        buckets, total = cast("list[Any]", self._buckets), cast("Any", self._sum)  # pyright: ignore
-        for bucket, number in zip(buckets, gaps.counts, strict=True):
+    def merge(self, counts: Iterable[int], total: float) -> None:
+        """Add values: how many are in each bucket, and their sum."""
+        buckets, summed = cast("list[Any]", self._buckets), cast("Any", self._sum)  # pyright: ignore
+        for bucket, number in zip(buckets, counts, strict=True):
             if number:
                 bucket.inc(number)
-        total.inc(gaps.total)
+        summed.inc(total)
 
 
 class _OfModel(Struct, frozen=True):
     """The metrics of one model: looking up labels would cost several times what counting costs."""
 
-    first_token: Histogram
-    gap: GapHistogram
-    seconds: Histogram
+    name: tuple[str, str]
+    first_token: SummedHistogram
+    gap: SummedHistogram
+    seconds: SummedHistogram
     tokens: tuple[tuple[str, Counter], ...]
     reasoning: Counter
     cost: Counter
     ends: dict[tuple[str, str], Counter] = {}
+
+    def count(self, requests: Sequence[Ended]) -> None:
+        """Count requests but for their ends."""
+        self.seconds.merge(*_in_buckets([one.seconds for one in requests], REQUEST_BOUNDS))
+        first = [one.first_output for one in requests if one.stream and one.first_output is not None]
+        if first:
+            self.first_token.merge(*_in_buckets(first, FIRST_TOKEN_BOUNDS))
+        gaps = [one.gaps for one in requests if one.gaps is not None]
+        if gaps:
+            self.gap.merge(map(sum, zip(*[one.counts for one in gaps], strict=True)), sum([one.total for one in gaps]))
+        for kind, counter in (*self.tokens, ("reasoning", self.reasoning)):
+            if number := sum([getattr(one.usage, kind) or 0 for one in requests]):
+                counter.inc(number)
+        if cost := sum([one.cost or 0 for one in requests]):
+            self.cost.inc(cost * NANO)
 
 
 class UpstreamHealth(Struct, frozen=True):
@@ -105,6 +126,7 @@ class Metrics:
             values.ValueClass = values.MultiProcessValue()  # pyright: ignore[reportUnknownMemberType]
         disable_created_metrics()  # as many samples again, which nobody asks for
         self._registry = CollectorRegistry()
+        self._ended: list[Ended] = []
         self._models: dict[tuple[str, str], _OfModel] = {}
         self._pairs: dict[tuple[str, str, bool], Counter] = {}
         self._failures: dict[str, int] = {}
@@ -113,17 +135,17 @@ class Metrics:
 
     def _declare_models(self) -> None:
         self._first_token = self._made(
-            Histogram,
+            SummedHistogram,
             "penstock_first_token_seconds",
             "From the arrival of a request to the first output of its stream.",
             _MODEL,
             buckets=FIRST_TOKEN_BOUNDS,
         )
         self._gap = self._made(
-            GapHistogram, "penstock_token_gap_seconds", "Between chunks of output.", _MODEL, buckets=GAP_BOUNDS
+            SummedHistogram, "penstock_token_gap_seconds", "Between chunks of output.", _MODEL, buckets=GAP_BOUNDS
         )
         self._seconds = self._made(
-            Histogram,
+            SummedHistogram,
             "penstock_request_seconds",
             "From the arrival of a request to its end.",
             _MODEL,
@@ -169,23 +191,24 @@ class Metrics:
         return kind(name, says, labels, registry=self._registry, **more)
 
     def observe(self, ended: Ended) -> None:
-        """Count a request that is over."""
-        model = self._of_model(ended)
-        model.seconds.observe(ended.seconds)
-        if ended.stream and ended.first_output is not None:
-            model.first_token.observe(ended.first_output)
-        if ended.gaps is not None:
-            model.gap.merge(ended.gaps)
-        for kind, counter in model.tokens:
-            if number := getattr(ended.usage, kind):
-                counter.inc(number)
-        if ended.usage.reasoning:
-            model.reasoning.inc(ended.usage.reasoning)
-        if ended.cost:
-            model.cost.inc(ended.cost * NANO)
-        self._end_of(model, ended).inc()
-        self._pair_of(ended).inc()
-        self._note_health(ended)
+        """Take note of a request that is over; it is counted soon."""
+        self._ended.append(ended)
+
+    def count(self) -> None:
+        """Count all requests that are over."""
+        requests, self._ended = self._ended, []
+        of_models = collections.defaultdict[tuple[str, str], list[Ended]](list)
+        for ended in requests:
+            model = self._of_model(ended)
+            of_models[model.name].append(ended)
+            self._note_health(ended)
+        for name, group in of_models.items():
+            model = self._models[name]
+            model.count(group)
+            for how, number in collections.Counter(map(_how, group)).items():
+                self._end_of(model, how).inc(number)
+        for pair, number in collections.Counter(map(_pair, requests)).items():
+            self._pair_of(pair).inc(number)
 
     def refused(self, kind: ErrorKind) -> None:
         """Count a request that was answered with an error status."""
@@ -202,10 +225,12 @@ class Metrics:
 
     def exposition(self) -> tuple[bytes, str]:
         """Return all metrics, of all workers, as Prometheus reads them, and the content type of that."""
+        self.count()
         return generate_latest(self._of_all_workers()), CONTENT_TYPE_LATEST
 
     def upstream_health(self) -> dict[str, UpstreamHealth]:
         """Return how calls of providers went, as all workers tell; of those that completed or failed once."""
+        self.count()
         found: dict[str, UpstreamHealth] = {}
         for metric in self._of_all_workers().collect():
             for sample in metric.samples:
@@ -239,6 +264,7 @@ class Metrics:
 
     def _children(self, name: tuple[str, str]) -> _OfModel:
         return _OfModel(
+            name=name,
             first_token=self._first_token.labels(*name),
             gap=self._gap.labels(*name),
             seconds=self._seconds.labels(*name),
@@ -247,19 +273,16 @@ class Metrics:
             cost=self._cost.labels(*name),
         )
 
-    def _end_of(self, model: _OfModel, ended: Ended) -> Counter:
-        how = ended.end, ended.error or ended.reason or ""
+    def _end_of(self, model: _OfModel, how: tuple[str, str]) -> Counter:
         counter = model.ends.get(how)
         if counter is None:
-            labels = next(name for name, one in self._models.items() if one is model)
-            counter = model.ends[how] = self._ends.labels(*labels, *how)
+            counter = model.ends[how] = self._ends.labels(*model.name, *how)
         return counter
 
-    def _pair_of(self, ended: Ended) -> Counter:
-        pair = ended.client_protocol, ended.upstream_protocol, ended.stream
+    def _pair_of(self, pair: tuple[str, str, bool]) -> Counter:
         counter = self._pairs.get(pair)
         if counter is None:
-            counter = self._pairs[pair] = self._by_protocol.labels(*pair[:2], str(ended.stream).lower())
+            counter = self._pairs[pair] = self._by_protocol.labels(*pair[:2], str(pair[2]).lower())
         return counter
 
     def _note_health(self, ended: Ended) -> None:
@@ -274,6 +297,22 @@ class Metrics:
         if after != before:
             self._failures[ended.provider] = after
             self._failing.labels(ended.provider).set(after)
+
+
+def _in_buckets(values: Sequence[float], bounds: Sequence[float]) -> tuple[list[int], float]:
+    """Return how many values are in each bucket, and their sum."""
+    counts = [0] * (len(bounds) + 1)
+    for value in values:
+        counts[bisect_left(bounds, value)] += 1
+    return counts, sum(values)
+
+
+def _how(ended: Ended) -> tuple[str, str]:
+    return ended.end, ended.error or ended.reason or ""
+
+
+def _pair(ended: Ended) -> tuple[str, str, bool]:
+    return ended.client_protocol, ended.upstream_protocol, ended.stream
 
 
 def forget_worker(pid: int) -> None:

@@ -87,9 +87,19 @@ async def serve_until(
     read: Callable[[], Config],
     environ: Mapping[str, str],
     ready: Callable[[Served], None],
+    *,
     listening: socket.socket | None = None,
+    tell_reloaded: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the gateway in this process until `stop`. `read` reads the configuration, at the start and for a reload.
+    """Run the gateway in this process until `stop`.
+
+    Args:
+        stop: ends it.
+        read: reads the configuration, at the start and for a reload.
+        environ: where credentials are looked for.
+        ready: is called when the gateway serves.
+        listening: a socket to serve on, instead of the address that the configuration names.
+        tell_reloaded: is called when the admin API has had the configuration read again.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -107,7 +117,8 @@ async def serve_until(
         open_parts.push_async_callback(service.close)
         _spare_the_collector()
         _reload_on_hangup(service)
-        admin = await service.administer(tokens, KeyManager(stores.keys, pepper), stores.database)
+        keys_managed = KeyManager(stores.keys, pepper)
+        admin = await service.administer(tokens, keys_managed, stores.database, tell_reloaded)
         token = await tokens.first() if admin else None
         ready(Served(service.address, tuple(service.serving.catalog.providers), first, admin, token))
         await stop.wait()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import typer
 
 from penstock.cli.logs import configure_logs
 from penstock.cli.running import run_to_end
@@ -39,8 +40,12 @@ async def work(task: Task) -> None:
     def ready(_: Served) -> None:
         parent.tell_ready()
 
-    await serve_until(stop, read, os.environ, ready, socket.socket(fileno=task.listening))
+    listening = socket.socket(fileno=task.listening)
+    await serve_until(stop, read, os.environ, ready, listening=listening, tell_reloaded=parent.tell_reloaded)
 
 
 if __name__ == "__main__":
-    run_to_end(work(msgspec.json.decode(sys.argv[1], type=Task)))
+    try:
+        run_to_end(work(msgspec.json.decode(sys.argv[1], type=Task)))
+    except typer.Exit as end:  # it has said why
+        sys.exit(end.exit_code)

@@ -61,9 +61,9 @@ async def supervise(stop: asyncio.Event, config: Config, environ: Mapping[str, s
         key, token = await _made_once(config, environ)
         address = url_of(*listening.getsockname()[:2])
         workers = Workers(config.server.workers, command, listening)
+        _forward_hangups(workers)
         await workers.start()
         try:
-            _forward_hangups(workers)
             admin = url_of(config.admin.host, config.admin.port) if config.admin.enabled else None
             announce(config, Served(address, tuple(catalog.providers), key, admin, token))
             await stop.wait()
@@ -97,4 +97,4 @@ def _common_metrics() -> Generator[None]:
 
 def _forward_hangups(workers: Workers) -> None:
     with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has none
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, workers.signal, signal.SIGHUP)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, workers.reload)

@@ -77,8 +77,17 @@ class Service:
         self._endpoints = endpoints
         self._closing = closing
 
-    async def administer(self, tokens: AdminTokens, keys: KeyManager, database: Database) -> str | None:
-        """Serve the admin API, too; return its address, or None if it is switched off or its address is not free."""
+    async def administer(
+        self,
+        tokens: AdminTokens,
+        keys: KeyManager,
+        database: Database,
+        tell_reloaded: Callable[[], None] = lambda: None,
+    ) -> str | None:
+        """Serve the admin API, too; return its address, or None if it is switched off or its address is not free.
+
+        Call `tell_reloaded` after each reload that it is asked for.
+        """
         desk = Desk(
             keys=keys,
             usage=UsageStore(database),
@@ -88,6 +97,7 @@ class Service:
             ready=lambda: self._endpoints.ready,
             database=database.dialect.name,
             started=self._started,
+            tell_reloaded=tell_reloaded,
         )
         listener = await open_admin(self.serving.config.admin, desk, tokens)
         if listener is None:

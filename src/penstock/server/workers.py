@@ -2,11 +2,12 @@
 
     workers = Workers(4, command, listening)
     await workers.start()                # all of them serve when it returns
-    workers.signal(signal.SIGHUP)
+    workers.reload()
     await workers.stop()
 
-Workers inherit the listening socket, and one end of a link: they say on it that they serve, and learn by its end that
-the parent is dead, however it died. Each has a session of its own, so that a Ctrl-C reaches the parent alone.
+Workers inherit the listening socket, and one end of a link: they say on it that they serve, and that the others are to
+read their configuration again; and learn by its end that the parent is dead, however it died. Each has a session of its
+own, so that a Ctrl-C reaches the parent alone.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ LONGEST_PAUSE = 10.0
 STEADY = 30.0
 """Seconds after which a worker is taken to have begun well: the next pause is the first again."""
 
-_READY = b"."
+_READY, _RELOAD = b".", b"r"
 
 _log = structlog.get_logger("penstock.workers")
 
@@ -47,6 +48,8 @@ class Workers:
         self._command = command
         self._listening = listening
         self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._serving: set[int] = set()  # the places of those that serve, and so know what SIGHUP means
+        self._reloads = 0
         self._stopping = asyncio.Event()
         self._begun = False
         self._kept: list[asyncio.Task[None]] = []
@@ -69,17 +72,21 @@ class Workers:
         await self.stop()
         raise ConfigError("a worker ended before it served")
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to all workers."""
-        for process in self._running.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
+    def reload(self, asker: int | None = None) -> None:
+        """Have all workers read the configuration again, but for the one that asks for it, which has done so.
+
+        Whoever is only starting does it then: a SIGHUP before that would end it.
+        """
+        self._reloads += 1
+        for place in self._serving - {asker}:
+            _send(self._running[place], signal.SIGHUP)
 
     async def stop(self) -> None:
         """Have all workers end what they do, and wait for them."""
         self._stopping.set()
         self._listening.close()  # or clients could still connect, to nobody
-        self.signal(signal.SIGTERM)
+        for process in self._running.values():
+            _send(process, signal.SIGTERM)
         await asyncio.gather(*self._kept)
 
     async def _keep(self, place: int, ready: asyncio.Event) -> None:
@@ -99,6 +106,7 @@ class Workers:
 
     async def _run(self, place: int, ready: asyncio.Event) -> int:
         """Run a worker to its end; return how that was."""
+        reloads = self._reloads
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = self._listening.fileno(), theirs.fileno()
@@ -110,14 +118,21 @@ class Workers:
             process.terminate()
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
-            if await reader.read(1) == _READY:
+            while said := await reader.read(1):
+                if said == _RELOAD:
+                    self.reload(place)
+                    continue
                 if self._begun:
                     _log.info("worker_started", worker=place + 1, pid=process.pid)
+                self._serving.add(place)
+                if self._reloads > reloads:
+                    _send(process, signal.SIGHUP)
                 ready.set()
             return await process.wait()
         except OSError:  # it died before it had read what it was sent
             return await process.wait()
         finally:
+            self._serving.discard(place)
             del self._running[place]
             forget_worker(process.pid)
             writer.close()
@@ -134,6 +149,11 @@ class Parent:
         """Say that this process serves."""
         with contextlib.suppress(OSError):  # then it is dead
             self._link.send(_READY)
+
+    def tell_reloaded(self) -> None:
+        """Say that this process has read its configuration again, and that the other workers are to."""
+        with contextlib.suppress(OSError):
+            self._link.send(_RELOAD)
 
     def stop_with(self, stop: asyncio.Event) -> None:
         """Stop when the parent dies; and if this process is stopping already, end at once: nobody waits for it."""
@@ -168,6 +188,11 @@ def bind(host: str, port: int) -> socket.socket:
         raise
     listening.setblocking(False)
     return listening
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
 
 
 def _ending(status: int) -> str:

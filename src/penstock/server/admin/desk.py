@@ -21,6 +21,7 @@ class Desk(Struct, frozen=True):
         ready: whether it takes new requests.
         database: sqlite or postgresql.
         started: when, Unix time in seconds.
+        tell_reloaded: has the other processes of the gateway read the configuration again, as this one has.
         clock: returns Unix time in seconds.
     """
 
@@ -32,6 +33,7 @@ class Desk(Struct, frozen=True):
     ready: Callable[[], bool]
     database: str
     started: float
+    tell_reloaded: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.time
 
 

@@ -28,9 +28,11 @@ async def show_status(desk: Desk, asked: Asked[Nothing, Nothing]) -> Status:
 async def reload(desk: Desk, asked: Asked[Nothing, Nothing]) -> Reloaded:
     """Read the configuration again and serve what it says. If it has a mistake, that is told and nothing changes."""
     try:
-        return await desk.serving.reload()
+        reloaded = await desk.serving.reload()
     except ConfigError as error:
         raise bad_request(str(error), code="invalid_configuration") from None
+    desk.tell_reloaded()
+    return reloaded
 
 
 async def show_metrics(desk: Desk, asked: Asked[Nothing, Nothing]) -> Response:

@@ -21,6 +21,7 @@ HOLD = 125 * 1000 + 100 * 5000
 """Of `attempt()`."""
 
 
+@pytest.mark.promise("3.3")
 async def test_of_500_at_once_a_budget_for_50_admits_50(ledger: Ledger, books: Books) -> None:
     """Budget never exceeded: one conditional UPDATE."""
     key = money(50 * HOLD)
@@ -37,6 +38,7 @@ async def test_of_500_at_once_a_budget_for_50_admits_50(ledger: Ledger, books: B
     assert await books.budget() == (50 * COST, 0)
 
 
+@pytest.mark.promise("3.4")
 async def test_twenty_agents_with_long_contexts_are_not_starved_by_what_they_hold(ledger: Ledger) -> None:
     """No starvation: 20 agents, 200k of context, max_tokens 64k, a budget of ten times what they really cost."""
     real = 200_000 * 1000 + 2000 * 5000

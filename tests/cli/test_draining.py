@@ -19,6 +19,7 @@ STREAMS = 40
 MODEL = "demo/poet@ttft=0,gap=0.05,length=40"  # two seconds
 
 
+@pytest.mark.promise("3.2", "4.10")
 async def test_streams_that_end_in_time_are_whole_and_the_process_goes_with_the_last(tmp_path: Path) -> None:
     async with streaming(tmp_path) as (gateway, answers):
         gateway.process.terminate()
@@ -42,6 +43,7 @@ async def test_streams_that_do_not_end_in_time_are_broken_in_words_and_settled(t
     assert ends(tmp_path) == {"failed": STREAMS}
 
 
+@pytest.mark.promise("4.10")
 async def test_a_second_signal_ends_the_process_at_once_and_the_next_start_settles_what_it_left(tmp_path: Path) -> None:
     async with streaming(tmp_path) as (gateway, answers):
         gateway.process.terminate()

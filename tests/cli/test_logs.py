@@ -58,6 +58,7 @@ PAYLOADS = st.text(
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+@pytest.mark.promise("5.7")
 def test_five_thousand_payloads_are_five_thousand_lines(stderr: Stderr) -> None:
     log = structlog.get_logger("test")
 

@@ -126,6 +126,7 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.promise("3.3")
 async def test_a_cap_worth_fifty_requests_lets_fifty_of_five_hundred_through_four_workers(
     tmp_path: Path, postgres_url: str, postgres: PostgresServer
 ) -> None:

@@ -106,6 +106,7 @@ def test_every_answer_survives_encode_and_decode(client: WireProtocol, answer: A
 
 @CLIENTS
 @given(events=event_lists())
+@pytest.mark.promise("5.6")
 def test_every_event_list_of_the_grammar_survives_encode_and_decode(client: WireProtocol, events: list[Event]) -> None:
     said, retold = replay.facts(events), told(client, events)
     if isinstance(events[-1], Finish):

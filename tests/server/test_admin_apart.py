@@ -109,6 +109,7 @@ def variants() -> list[tuple[str, str, str]]:
     return [(method, host, target) for target in targets for host in hosts for method in methods]
 
 
+@pytest.mark.promise("4.16", "5.4")
 async def test_every_admin_path_on_the_port_of_clients_is_a_404(both: Both) -> None:
     asked = variants()
     assert len(asked) > 500
@@ -134,6 +135,7 @@ async def test_an_absolute_target_leads_nowhere_either(both: Both) -> None:
     writer.close()
 
 
+@pytest.mark.promise("5.4")
 async def test_each_credential_works_on_its_own_port_only(both: Both) -> None:
     assert (await both.models(KEY))[0] == 200
     assert (await both.models(TOKEN))[0] == 401

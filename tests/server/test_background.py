@@ -167,6 +167,7 @@ async def test_a_stream_that_did_not_run_in_the_background_cannot_be_read_again(
 
 
 @pytest.mark.parametrize("provider", ["openai-chat", "openai-responses"])
+@pytest.mark.promise("1.4")
 async def test_fifty_streams_dropped_at_their_first_event_all_end(provider: str) -> None:
     async with asking(provider, *slowly(provider)) as (client, _, upstream):
 

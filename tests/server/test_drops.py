@@ -19,6 +19,7 @@ from tests.serving import CALLS, KEY, Gateway, replaying, running, serving, stre
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.promise("1.3")
 async def test_a_hundred_streams_dropped_three_times_each_come_whole_and_are_paid_for_once() -> None:
     with structlog.testing.capture_logs() as lines:
         async with replaying(long_stream(0.02)) as upstream, serving(lab=upstream.openai) as gateway:

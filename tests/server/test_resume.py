@@ -95,6 +95,7 @@ async def test_the_same_name_for_another_request_is_a_409_that_is_not_tried_agai
     assert other.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.promise("5.12")
 async def test_a_name_belongs_to_the_key_that_gave_it() -> None:
     async with replaying(stream(*STREAMS["openai-chat"])) as upstream, serving(lab=upstream.openai) as gateway:
         await read(gateway.post(*CHAT, idempotency_key="a"))
@@ -197,6 +198,7 @@ async def test_a_closed_connection_is_no_cancellation_and_a_cancellation_is_one(
     assert b'"code":"cancelled"' in got.body
 
 
+@pytest.mark.promise("1.6")
 async def test_for_another_key_a_stream_is_as_unknown_as_one_that_never_was() -> None:
     async with replaying(stream(*STREAMS["openai-chat"])) as upstream, serving(lab=upstream.openai) as gateway:
         id_ = (await read(gateway.post(*CHAT, idempotency_key="a"))).headers["x-stream-id"]

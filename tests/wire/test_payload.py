@@ -51,6 +51,7 @@ BAD_BODIES = {
 
 @pytest.mark.covers("P64", "P19")
 @pytest.mark.parametrize(("body", "reason"), BAD_BODIES.values(), ids=BAD_BODIES)
+@pytest.mark.promise("5.10")
 def test_a_bad_body_is_a_400_that_says_why(body: bytes, reason: str) -> None:
     with pytest.raises(ClientFault, match=reason) as raised:
         parse_object(body)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
 ASK_M = Outbound("/chat/completions", b'{"model":"m"}')
 
 
+@pytest.mark.promise("4.11")
 async def test_a_provider_sees_no_more_connections_than_it_may_and_the_others_wait() -> None:
     """Promise 4.11: with a cap of 10 a provider sees 10; as many more wait, and the rest hear that there is no room."""
     async with provider() as upstream:
@@ -50,6 +51,7 @@ async def test_who_waits_for_a_connection_for_too_long_is_told() -> None:
     assert b'"code":"pool_exhausted"' in body
 
 
+@pytest.mark.promise("4.11")
 async def test_cancels_at_any_moment_leave_nothing_behind() -> None:
     """Promise 4.11: after 300 cancels no socket, task or place is lost."""
     async with provider() as upstream:
@@ -58,6 +60,7 @@ async def test_cancels_at_any_moment_leave_nothing_behind() -> None:
     assert (leaks.sockets, leaks.tasks, leaks.served) == (0, 0, 22)
 
 
+@pytest.mark.promise("4.18")
 async def test_idle_gaps_around_the_limit_of_a_client_are_no_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 4.18: our limit is longer than a client's, so that it never writes into a connection that we close."""
     monkeypatch.setattr(listener, "TICK", 0.01)
@@ -74,6 +77,7 @@ async def test_idle_gaps_around_the_limit_of_a_client_are_no_errors(monkeypatch:
             assert await with_gaps(session, ask, 80, (0.1, 0.3, 0.32), 1) == 0
 
 
+@pytest.mark.promise("4.18")
 async def test_idle_gaps_around_the_limit_of_a_provider_are_no_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 4.18: a provider that closes just as we write is asked again on a fresh connection."""
     monkeypatch.setattr(upstream_transport, "KEEPALIVE", 0.11)

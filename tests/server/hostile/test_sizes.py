@@ -57,6 +57,7 @@ def headers(size: int, count: int = 3) -> bytes:
     ids=["target-1", "target", "target+1", "head-1", "head", "head+1", "head full", "count-1", "count", "count+1"],
 )
 @pytest.mark.parametrize("packet", [10**6, 1000])
+@pytest.mark.promise("4.3")
 async def test_a_head_may_be_as_large_as_its_limits_and_no_larger(sent: bytes, status: int, packet: int) -> None:
     """Promise 4.3: 8 KiB of target, 64 KiB and 100 headers; limit - 1 is served, limit + 1 is 414 or 431."""
     async with site(echo) as server:
@@ -70,6 +71,7 @@ async def test_a_head_may_be_as_large_as_its_limits_and_no_larger(sent: bytes, s
 
 @pytest.mark.parametrize(("size", "status"), [(MAX_BODY - 1, 200), (MAX_BODY, 200), (MAX_BODY + 1, 413)])
 @pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.promise("4.4")
 async def test_a_body_may_be_as_large_as_its_limit_and_no_larger(size: int, status: int, chunked: bool) -> None:
     """Promise 4.4: 32 MiB, counted while it is read."""
     async with site(length) as server:
@@ -114,6 +116,7 @@ async def test_of_a_body_without_end_a_mebibyte_is_read_beyond_the_limit(
     assert read <= MAX_BODY + MIB
 
 
+@pytest.mark.promise("4.4")
 async def test_a_compressed_body_is_refused_and_not_unpacked() -> None:
     """Promise 4.4: Content-Encoding is a 415, whatever it would become; memory rises by less than 5 MiB."""
     bomb = gzip.compress(bytes(100 * MIB), 9) * 10  # members of one stream: a gigabyte
@@ -134,6 +137,7 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+@pytest.mark.promise("4.5")
 async def test_tiny_chunks_cost_as_much_as_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 4.5: twice as many one-byte chunks are at most 2.2 times the work, counted in calls; the loop is held for
     less than 50 ms, and the CPU time of all stays far below that of a square."""

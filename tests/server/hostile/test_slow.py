@@ -8,6 +8,7 @@ from tests.server.hostile.slow import besiege, idle
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.promise("4.1", "4.2")
 async def test_slow_connections_are_closed_in_time_and_nobody_else_waits_for_them() -> None:
     """Promises 4.1, 4.2: slow heads, silence and slow bodies are all closed; good traffic and files are as before.
 

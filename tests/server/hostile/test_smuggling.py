@@ -47,6 +47,7 @@ def test_there_are_enough_of_them_and_each_is_another() -> None:
 
 
 @pytest.mark.parametrize("size", [100_000, 7])
+@pytest.mark.promise("4.6")
 async def test_what_reaches_a_provider_is_what_every_server_would_read(size: int) -> None:
     """Promise 4.6: upstream request count always the expected one, 0 second requests."""
     wrong: dict[str, tuple[tuple[str, ...], list[int]]] = {}

@@ -12,6 +12,7 @@ PER_STREAM = 65 * MIB // 200
 """Bytes that an unread stream may cost, with all that belongs to its request."""
 
 
+@pytest.mark.promise("4.7")
 async def test_clients_that_never_read_hold_back_their_providers_and_are_cut() -> None:
     """Promise 4.7: memory stays bounded, other streams go on, the stalled one is cut and its provider's connection too."""
     async with provider(100 * MIB) as upstream, gateway(upstream.port, {"stall": 2}) as process:

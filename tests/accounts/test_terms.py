@@ -55,6 +55,7 @@ def test_everything_can_be_said() -> None:
         ({"budget": {"usd": "1e3", "per": "day"}}, "budget.usd: expected dollars"),
         ({"budget": {"tokens": -1, "per": "day"}}, "budget.tokens: "),
         ({"expires": "soon"}, "expires: 'soon' is not a date"),
+        ({"expires": "9999-12-31T23:59:59-23:59"}, "expires: .* is not a date"),
         ({"networks": ["10.0.0.1/8"]}, r"networks\[0\]: .*host bits"),
         ({"networks": ["everywhere"]}, r"networks\[0\]: "),
         ({"labels": {"a b": "c"}}, "labels: 'a b'"),

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from penstock.accounts.budgets import resets_at
 from penstock.accounts.keys import Budget, Key, Limits
-from penstock.accounts.usage import dollars, own_usage, period, record
+from penstock.accounts.usage import csv_table, dollars, own_usage, period, record
 from penstock.core.errors import ClientFault, Fault
 from penstock.core.usage import Usage
 from penstock.store.errors import StoreUnavailableError
@@ -64,6 +65,12 @@ def test_dollars_are_written_exactly(nanos: int, text: str):
     assert dollars(nanos) == text
 
 
+def test_no_cell_of_csv_is_a_formula_to_a_spreadsheet():
+    for name in ("=1+1", "+1", "-1", "@SUM(A1)"):
+        total = msgspec.structs.replace(TOTAL, group={"key": "k1", "key_name": name})
+        assert f"\nk1,'{name},3," in csv_table(("key",), [total])
+
+
 @pytest.mark.parametrize(
     ("since", "until", "expected"),
     [
@@ -79,7 +86,14 @@ def test_a_period_is_days_or_times(since: str | None, until: str | None, expecte
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "param"), [("yesterday", None, "from"), (None, "2026-13-01", "to"), (None, "9999-12-31", "to")]
+    ("since", "until", "param"),
+    [
+        ("yesterday", None, "from"),
+        ("0001-01-01T00:00+23:59", None, "from"),
+        (None, "2026-13-01", "to"),
+        (None, "9999-12-31", "to"),
+        (None, "9999-12-31T23:59-23:59", "to"),
+    ],
 )
 def test_what_is_no_time_is_refused(since: str | None, until: str | None, param: str):
     with pytest.raises(ClientFault) as caught:

@@ -155,7 +155,8 @@ def _moment(written: str) -> int:
         moment = datetime.datetime.fromisoformat(written)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=datetime.UTC)
-        return int(moment.timestamp())
+        # By UTC it may be in the year 10000 or in none, and then nobody could write it down.
+        return int(moment.astimezone(datetime.UTC).timestamp())
     except (ValueError, OverflowError):
         told = f"{written!r} is not a date such as 2026-12-31 or 2026-12-31T18:00:00Z"
         raise _mistake("expires", told) from None

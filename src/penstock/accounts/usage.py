@@ -71,8 +71,14 @@ def csv_table(by: Sequence[Group], groups: Sequence[Totals]) -> str:
     writer.writerow([*names, *ends])
     for total in groups:
         row = record(total)
-        writer.writerow([*(row[name] for name in names), *(total.ends.get(end, 0) for end in ends)])
+        writer.writerow([*(_cell(row[name]) for name in names), *(total.ends.get(end, 0) for end in ends)])
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Return a value so that no spreadsheet takes it for a formula: names are what somebody made up."""
+    # https://owasp.org/www-community/attacks/CSV_Injection
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def period(since: str | None, until: str | None, now: float) -> tuple[int, int | None]:
@@ -92,7 +98,7 @@ def period(since: str | None, until: str | None, now: float) -> tuple[int, int |
 def _moment(text: str, param: str, whole_day: timedelta) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
         return moment + whole_day if len(text) <= len("2026-11-22") else moment
     except (ValueError, OverflowError):
         shown = f'"{text[:40]}" is not a day (2026-11-22) or a time (2026-11-22T14:30Z).'

@@ -99,6 +99,14 @@ async def test_the_list_of_models_shows_only_those_that_a_key_may_use() -> None:
             assert answer.status == 200
 
 
+async def test_whoever_may_not_use_a_model_is_not_told_whether_there_is_one() -> None:
+    async with running(directory()) as session:
+        for model in ("demo/poet", "demo/nothing", "nobody/nothing"):
+            async with session.get(f"/v1/models/{model}", headers={"x-api-key": "key-other-model"}) as answer:
+                body = await answer.json()
+            assert (answer.status, body["error"]["code"]) == (403, "model_not_allowed")
+
+
 async def test_an_address_that_a_client_makes_up_counts_only_from_a_trusted_proxy() -> None:
     headers = {"x-api-key": "key-elsewhere", "x-forwarded-for": "203.0.113.9, 10.1.2.3"}
     for proxies, status in (((), 403), (("192.0.2.0/24",), 403), (("127.0.0.0/8",), 200)):

@@ -87,10 +87,12 @@ async def test_a_rate_is_a_429_with_the_seconds_to_wait(client: str, limits: Lim
             got = await read(desk.gateway.post(*CALLS[client]))
         assert len(desk.upstream.requests) == len(desk.books.all("attempts"))
     assert got.status == 429
-    assert 0 < float(got.headers["retry-after"]) <= 60
+    assert 0 < int(got.headers["retry-after"]) <= 60
     assert "per minute" in said(got)
     if client.startswith("openai"):
         assert json.loads(got.body)["error"]["code"] == "rate_limit_exceeded"
+    if client == "gemini":
+        assert f'"retryDelay":"{got.headers["retry-after"]}s"' in got.body.decode()
 
 
 async def test_a_slot_is_given_back_when_its_stream_is_over() -> None:

@@ -5,6 +5,7 @@ behind it becomes an answer in the shape of the protocol that the caller speaks.
 """
 
 import contextlib
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -74,7 +75,7 @@ class Endpoints:
 
     async def handle(self, request: Request) -> Response | None:
         """Serve one request; return None if the answer was streamed. Raises nothing but cancellation."""
-        request_id = ID_PREFIX + secrets.token_hex(12)
+        request_id = _new_id()
         found = match(request.raw_path)
         try:
             if request.fault is not None:
@@ -128,8 +129,8 @@ class Endpoints:
         return _json(_spoken(request, found).write_models(models))
 
     def _get_model(self, request: Request, found: Match, key: Key) -> Response:
+        check_model(key, found.model)  # before it is looked for: whoever may not use it is not told what there is
         listing = self._catalog.find(found.model)
-        check_model(key, listing.name)
         model = ListedModel(listing.name, listing.provider.name)
         return _json(_spoken(request, found).write_model(model))
 
@@ -267,6 +268,11 @@ async def _body(request: Request) -> bytes:
     return await request.read()
 
 
+def _new_id() -> str:
+    """Return an id that sorts by time: a database appends to its index what else it would put anywhere in it."""
+    return f"{ID_PREFIX}{int(time.time()):08x}{secrets.token_hex(8)}"
+
+
 def _path_target(request: Request, found: Match) -> PathTarget | None:
     """Return what a path says that names the model itself; None for protocols that name it in the body.
 
@@ -315,7 +321,8 @@ def _refused(fault: Fault, request: Request, found: Match, request_id: str) -> R
         body = b"[" + body + b"]"
     headers = _identity(request_id)
     if info.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(min(info.retry_after, MAX_RETRY_AFTER))))
+        # Rounded up: who comes a moment too early is refused again.
+        headers["Retry-After"] = str(max(1, math.ceil(min(info.retry_after, MAX_RETRY_AFTER))))
     if info.should_retry is not None:
         headers["x-should-retry"] = str(info.should_retry).lower()
     if info.kind == "method_not_allowed":

@@ -3,9 +3,11 @@
 Specification: https://cloud.google.com/apis/design/errors.
 """
 
+import math
+
 from msgspec import Struct
 
-from penstock.core.errors import ErrorInfo, ErrorKind, UpstreamFault
+from penstock.core.errors import MAX_RETRY_AFTER, ErrorInfo, ErrorKind, UpstreamFault
 from penstock.wire.payload import ProviderDecoder, one_line
 
 # Kind -> HTTP status, canonical status. In a stream the first is the number in the error object.
@@ -106,6 +108,9 @@ def error_object(info: ErrorInfo) -> bytes:
     if info.param is not None:
         violation = {"field": info.param, "description": info.message}
         details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})
+    if info.retry_after is not None:  # Gemini's clients look for it here, not in the header
+        seconds = max(1, math.ceil(min(info.retry_after, MAX_RETRY_AFTER)))
+        details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{seconds}s"})
     return one_line({"error": {"code": code, "message": info.message, "status": status, "details": details}})
 
 

@@ -3,6 +3,8 @@
 A body is `{"error": {"code": "unknown_field", "message": "...", "param": "budget.pr"}}`.
 """
 
+import math
+
 import msgspec
 
 from penstock.core.errors import ClientFault, ErrorInfo, ErrorKind, Fault
@@ -50,6 +52,6 @@ def refused(fault: Fault, headers: dict[str, str]) -> Response:
     if info.kind == "unauthenticated":
         headers = headers | {"WWW-Authenticate": "Bearer"}
     if info.retry_after is not None:
-        headers = headers | {"Retry-After": str(max(1, round(info.retry_after)))}
+        headers = headers | {"Retry-After": str(max(1, math.ceil(info.retry_after)))}
     body = Refusal(Problem(info.code or info.kind, info.message, info.param))
     return Response(msgspec.json.encode(body), status_of(fault), NO_STORE | headers)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from chaos import failover, invariance, kills, report, truncation
+from chaos import drain, failover, hostile, invariance, kills, report, resume, soak, truncation
 from chaos.report import Options, Report
 
 
@@ -25,6 +25,12 @@ PROGRAMMES = {
     "invariance": Programme("how bytes arrive changes nothing about what they say", invariance.run),
     "failover": Programme("what fails before its first output is answered by another target", failover.run),
     "kills": Programme("every call of a provider is in the books exactly once, whatever dies when", kills.run),
+    "resume": Programme("a stream that was dropped is read on, whole, and paid for once", resume.run),
+    "drain": Programme("a stop that was asked for lets every stream end, and nothing waits after the last", drain.run),
+    "hostile": Programme(
+        "clients that are slow, read nothing or leave cost little, and cost others nothing", hostile.run
+    ),
+    "soak": Programme("hours of streams leave nothing behind: no memory, no file, no call", soak.run),
 }
 """All programmes. To add one: a module with `run(options) -> Report`, and its line here."""
 
@@ -35,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a part that is drawn from the seed; under a minute each")
     parser.add_argument("--seed", type=int, help="break the same things as a run before")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes to use")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long the soak goes on")
     parser.add_argument("--list", action="store_true", help="print the programmes and their promises")
     return parser.parse_args()
 
@@ -51,7 +58,7 @@ def main() -> int:
     held = True
     for name in dict.fromkeys(arguments.only or PROGRAMMES):
         began = time.monotonic()
-        found = PROGRAMMES[name].run(Options(seed, arguments.quick, arguments.jobs))
+        found = PROGRAMMES[name].run(Options(seed, arguments.quick, arguments.jobs, arguments.minutes))
         report.show(f"{name}: {PROGRAMMES[name].promise}", found, time.monotonic() - began)
         held = held and found.held
     again = f"python -m chaos --seed {seed}{' --quick' if arguments.quick else ''}"

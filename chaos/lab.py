@@ -102,12 +102,17 @@ class Lab:
         self._starts = 0
         self.address = ""
 
-    async def begin(self) -> None:
-        """Start the simulator, and write the config."""
+    @property
+    def pid(self) -> int:
+        """The process id of the gateway that was started last."""
+        return self._pid
+
+    async def begin(self, more: str) -> None:
+        """Start the simulator, and write the config, with more at its end."""
         log = self._directory / "simulator.log"
         self._nursery.start(["simulate", "--port", "0", "--log", str(self._journal)], {}, log)
         simulator = await self._said(log, _SIMULATES)
-        (self._directory / "penstock.toml").write_text(_config(simulator))
+        (self._directory / "penstock.toml").write_text(_config(simulator) + more)
 
     def start(self) -> None:
         """Start the gateway."""
@@ -179,10 +184,10 @@ class Lab:
 
 
 @contextlib.asynccontextmanager
-async def laboratory(nursery: Nursery, directory: Path) -> AsyncIterator[Lab]:
-    """Run a gateway that listens, and its simulator."""
+async def laboratory(nursery: Nursery, directory: Path, more: str = "") -> AsyncIterator[Lab]:
+    """Run a gateway that listens, with more in its configuration, and its simulator."""
     lab = Lab(nursery, directory)
-    await lab.begin()
+    await lab.begin(more)
     lab.start()
     await lab.listening()
     try:

@@ -17,11 +17,13 @@ class Options(Struct, frozen=True):
         seed: everything that is drawn comes from it: the same seed breaks the same things.
         quick: whether a small part of the work is enough.
         jobs: processes to use at most.
+        minutes: how long a programme goes on that has no other end.
     """
 
     seed: int
     quick: bool = False
     jobs: int = 1
+    minutes: float = 10.0
 
 
 class Figure(Struct, frozen=True):

@@ -1,18 +1,26 @@
 """Scenarios of connections to a provider: more requests than connections, cancels at any moment, and idle gaps."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
+from unittest import mock
 
 import aiohttp
+import msgspec
 from msgspec import Struct
 
+from penstock.config import Limits
 from penstock.core.errors import UpstreamFault
 from penstock.core.secret import Secret
 from penstock.protocols.base import Outbound
+from penstock.server import listener
+from penstock.upstreams import transport as upstream_transport
 from penstock.upstreams.catalog import Provider as Settings
 from penstock.upstreams.transport import Transport
 from tests.server.hostile.process import Provider
+from tests.server.listening import echo, site
+from tests.upstreams.servers import ASK, Peer, body_of, serving
 
 
 class Leaks(Struct, frozen=True):
@@ -65,7 +73,7 @@ async def cancel_at_random(transport: Transport, upstream: Provider, count: int,
     return Leaks(upstream.open, len(asyncio.all_tasks()) - tasks_before, served + all_at_once["served"])
 
 
-async def with_gaps(session: aiohttp.ClientSession, ask, count: int, around: tuple[float, ...], seed: int) -> int:  # type: ignore[no-untyped-def]
+async def _with_gaps(session: aiohttp.ClientSession, ask, count: int, around: tuple[float, ...], seed: int) -> int:  # type: ignore[no-untyped-def]
     """Ask again and again on four connections, resting about as long as the limits; return how many were errors."""
     dice = random.Random(seed)
 
@@ -77,3 +85,45 @@ async def with_gaps(session: aiohttp.ClientSession, ask, count: int, around: tup
         return errors
 
     return sum(await asyncio.gather(*[one(count // 4) for _ in range(4)]))
+
+
+async def gaps_of_a_client(count: int, seed: int) -> int:
+    """Ask a listener that keeps connections for 0.3 s, as a client that keeps them for 0.1 s; return the errors."""
+
+    async def ask(session: aiohttp.ClientSession) -> int:
+        async with session.get("/a") as response:
+            await response.read()
+            return response.status
+
+    with mock.patch.object(listener, "TICK", 0.01):
+        async with site(echo, msgspec.structs.replace(Limits(), keep_alive=0.3)) as server:
+            connector = aiohttp.TCPConnector(keepalive_timeout=0.1)
+            host, port = server.listener.addresses[0]
+            async with aiohttp.ClientSession(f"http://{host}:{port}", connector=connector) as session:
+                return await _with_gaps(session, ask, count, (0.1, 0.3, 0.32), seed)
+
+
+async def gaps_of_a_provider(count: int, seed: int) -> int:
+    """Ask a provider that closes connections about when we would no longer use them; return the errors."""
+
+    async def closing(peer: Peer) -> None:
+        with contextlib.suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(0.1):
+                    await peer.request()
+                await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with mock.patch.object(upstream_transport, "KEEPALIVE", 0.11):
+        async with serving(closing) as server, aiohttp.ClientSession() as session:
+            transport = Transport()
+
+            async def ask(_: object) -> int:
+                response = await transport.open(server.provider, ASK)
+                assert await body_of(response) == b"ok"
+                await response.close()
+                return response.status
+
+            try:
+                return await _with_gaps(session, ask, count, (0.1, 0.1, 0.08), seed)
+            finally:
+                await transport.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.server.hostile.process import Process, ask, percentile, question
+from tests.server.hostile.process import Process, Provider, ask, percentile, question
 
 _ROOT = Path(__file__).parents[3]
 
@@ -29,7 +29,7 @@ class Siege(Struct, frozen=True):
         besieged: likewise, during it.
         closed: seconds after which the last of the slow connections was closed; infinite if one was not.
         told: how many of them were answered with a 408 before.
-        files: how many more files than before the gateway had open afterwards.
+        files: how many more files than before the gateway had open afterwards, but for connections to its provider.
         memory: bytes that it took for each open connection.
     """
 
@@ -50,11 +50,14 @@ class Siege(Struct, frozen=True):
         )
 
 
-async def besiege(gateway: Process, *, dripping: int, silent: int, bodies: int, patience: float, calm: float) -> Siege:
+async def besiege(
+    gateway: Process, upstream: Provider, *, dripping: int, silent: int, bodies: int, patience: float, calm: float
+) -> Siege:
     """Open slow connections, and measure good requests before and during that.
 
     Args:
         gateway: what to besiege.
+        upstream: its provider, whose connections rest afterwards and are not counted.
         dripping: connections that send a byte of a head each second.
         silent: connections that send nothing.
         bodies: connections that send ten bytes of a body each second.
@@ -63,7 +66,7 @@ async def besiege(gateway: Process, *, dripping: int, silent: int, bodies: int, 
     """
     await ask(gateway.port)
     before = await _traffic(gateway.port, calm)
-    files, resident = gateway.files, gateway.resident
+    files, resident = gateway.files - upstream.open, gateway.resident
     traffic = asyncio.create_task(_traffic(gateway.port, patience))
     command = [sys.executable, "-m", "tests.server.hostile.slow", *map(str, (gateway.port, dripping, silent, bodies))]
     slow = await asyncio.create_subprocess_exec(*command, str(patience), stdout=asyncio.subprocess.PIPE, cwd=_ROOT)
@@ -74,7 +77,7 @@ async def besiege(gateway: Process, *, dripping: int, silent: int, bodies: int, 
     await slow.wait()
     besieged = await traffic
     await asyncio.sleep(1.2)
-    return Siege(before, besieged, closed, told, gateway.files - files, memory)
+    return Siege(before, besieged, closed, told, gateway.files - upstream.open - files, memory)
 
 
 async def _be_slow(port: int, dripping: int, silent: int, bodies: int, patience: float) -> None:

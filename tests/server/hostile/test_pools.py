@@ -1,22 +1,23 @@
 """Promises 4.11 and 4.18 in short; `make chaos` cancels 10,000 and asks 10,000 times."""
 
-import asyncio
-
 import aiohttp
-import msgspec
 import pytest
 
-from penstock.config import Limits
 from penstock.core.errors import UpstreamFault
 from penstock.protocols.base import Outbound
 from penstock.protocols.registry import PROTOCOLS
 from penstock.server import listener
-from penstock.upstreams import transport as upstream_transport
 from penstock.upstreams.transport import Transport
-from tests.server.hostile.pools import answer, cancel_at_random, crowd, settings, with_gaps
+from tests.server.hostile.pools import (
+    answer,
+    cancel_at_random,
+    crowd,
+    gaps_of_a_client,
+    gaps_of_a_provider,
+    settings,
+)
 from tests.server.hostile.process import provider
-from tests.server.listening import echo, site
-from tests.upstreams.servers import ASK, Peer, body_of, serving
+from tests.server.listening import echo
 
 pytestmark = pytest.mark.anyio
 
@@ -61,52 +62,14 @@ async def test_cancels_at_any_moment_leave_nothing_behind() -> None:
 
 
 @pytest.mark.promise("4.18")
-async def test_idle_gaps_around_the_limit_of_a_client_are_no_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_gaps_around_the_limit_of_a_client_are_no_errors() -> None:
     """Promise 4.18: our limit is longer than a client's, so that it never writes into a connection that we close."""
-    monkeypatch.setattr(listener, "TICK", 0.01)
-
-    async def ask(session: aiohttp.ClientSession) -> int:
-        async with session.get("/a") as response:
-            await response.read()
-            return response.status
-
-    async with site(echo, msgspec.structs.replace(Limits(), keep_alive=0.3)) as server:
-        connector = aiohttp.TCPConnector(keepalive_timeout=0.1)
-        host, port = server.listener.addresses[0]
-        async with aiohttp.ClientSession(f"http://{host}:{port}", connector=connector) as session:
-            assert await with_gaps(session, ask, 80, (0.1, 0.3, 0.32), 1) == 0
+    assert await gaps_of_a_client(80, 1) == 0
 
 
-@pytest.mark.promise("4.18")
-async def test_idle_gaps_around_the_limit_of_a_provider_are_no_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_gaps_around_the_limit_of_a_provider_are_no_errors() -> None:
     """Promise 4.18: a provider that closes just as we write is asked again on a fresh connection."""
-    monkeypatch.setattr(upstream_transport, "KEEPALIVE", 0.11)
-    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-    async def script(peer: Peer) -> None:
-        while True:
-            async with asyncio.timeout(0.1):
-                await peer.request()
-            await peer.send(ok)
-
-    async def closing(peer: Peer) -> None:
-        try:
-            await script(peer)
-        except TimeoutError:
-            return
-
-    async with serving(closing) as server:
-        transport = Transport()
-
-        async def ask(_: object) -> int:
-            response = await transport.open(server.provider, ASK)
-            assert await body_of(response) == b"ok"
-            await response.close()
-            return response.status
-
-        async with aiohttp.ClientSession() as session:
-            assert await with_gaps(session, ask, 120, (0.1, 0.1, 0.08), 1) == 0
-        await transport.close()
+    assert await gaps_of_a_provider(120, 1) == 0
 
 
 async def test_who_listens_on_ipv6_is_asked_there() -> None:

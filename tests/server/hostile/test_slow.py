@@ -15,10 +15,10 @@ async def test_slow_connections_are_closed_in_time_and_nobody_else_waits_for_the
     And a connection that rests takes less than 16 KiB.
     """
     async with provider() as upstream, gateway(upstream.port, {"head": 2, "body_grace": 1, "linger": 1}) as process:
-        siege = await besiege(process, dripping=160, silent=160, bodies=80, patience=3, calm=1)
+        siege = await besiege(process, upstream, dripping=160, silent=160, bodies=80, patience=3, calm=1)
         resting = await idle(process, 300)
     assert resting < 16 * 1024
     assert siege.closed <= 4.5, siege.figures()
     assert siege.told >= 230, siege.figures()
-    assert siege.files <= 8, siege.figures()  # connections to the provider that rest
+    assert siege.files <= 2, siege.figures()  # a connection to the provider may just come or go
     assert percentile(siege.besieged, 0.5) < 0.5, siege.figures()  # by how much it rises says a machine of its own

@@ -1,0 +1,60 @@
+"""Streams whose connection breaks again and again, and that are read on: all of each comes, and is paid for once.
+
+Clients come back by the request that they send again with its idempotency key, or by the id of the stream, and go on
+behind the last event that they have. In the end each stream is asked for once more, and must be the same bytes.
+"""
+
+import asyncio
+
+import structlog
+
+from chaos.report import Figure, Options, Report, at_most, count
+from tests.server.dropping import WORDS, long_stream, many
+from tests.server.reading import read
+from tests.serving import CALLS, Gateway, replaying, serving
+
+QUICK, FULL = 100, 1000
+TOGETHER = 100
+"""Streams at the same time."""
+
+DROPS = 3
+"""Breaks of the connection of each stream."""
+
+PAUSE = 0.02
+"""Seconds between two events."""
+
+
+def run(options: Options) -> Report:
+    """Drop streams, and come back to them."""
+    return asyncio.run(_run(options.seed, QUICK if options.quick else FULL))
+
+
+async def _run(seed: int, streams: int) -> Report:
+    broken, calls, books = list[str](), 0, list[str]()
+    for first in range(0, streams, TOGETHER):
+        with structlog.testing.capture_logs() as lines:
+            async with replaying(long_stream(PAUSE)) as upstream, serving(lab=upstream.openai) as gateway:
+                broken += await _dropped(gateway, seed + first, f"seed {seed + first}")
+                calls += len(upstream.requests)
+        books += [str(line["end"]) for line in lines if line["event"] == "call"]
+    figures = [
+        Figure(f"streams, each dropped {DROPS} times", streams),
+        count("of them not whole, or with something twice", sum("again" not in why for why in broken)),
+        count("of them other bytes when asked for again", sum("again" in why for why in broken)),
+        count("calls of the provider", calls, streams),
+        count("calls in the log that were completed", books.count("completed"), streams),
+        at_most("calls in the log that ended otherwise", len(books) - books.count("completed"), 0, "calls"),
+    ]
+    return Report(figures, broken, [f"{TOGETHER} at a time; all four protocols by turns, by key and by id"])
+
+
+async def _dropped(gateway: Gateway, seed: int, where: str) -> list[str]:
+    """Return what was wrong with some streams."""
+    broken = list[str]()
+    for name, (client, body) in (await many(gateway, TOGETHER, DROPS, seed)).items():
+        if any(body.count(b'"w%d "' % number) != 1 for number in range(WORDS)):
+            broken.append(f"{where}, {name}, {client}: words are missing, or come twice")
+        again = await read(gateway.post(*CALLS[client], idempotency_key=name))
+        if again.body.replace(b"\r\n", b"\n") != body:
+            broken.append(f"{where}, {name}, {client}: other bytes when asked for again")
+    return broken

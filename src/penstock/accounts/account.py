@@ -5,6 +5,7 @@ right once it is known what happened.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -46,6 +47,52 @@ _log = structlog.get_logger("penstock.ledger")
 Future = asyncio.Future[Any]
 
 
+class Patience:
+    """Bounds waits for futures, without cancelling one if a wait is over or cancelled.
+
+    As `asyncio.wait` with a timeout does, at a fraction of its cost: every request waits twice. All waits have the
+    same length, so they pass in the order in which they began, and one timer does for all: hardly one ever passes.
+    """
+
+    __slots__ = ("_loop", "_seconds", "_waiters")
+
+    def __init__(self, seconds: float) -> None:
+        """Belong to the event loop that runs."""
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._waiters: deque[tuple[float, asyncio.Future[None]]] = deque()
+
+    async def done(self, future: Future) -> bool:
+        """Wait for a future; return whether it is done."""
+        if future.done():
+            return True
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        wake = partial(_wake, waiter)
+        future.add_done_callback(wake)
+        if not self._waiters:
+            self._loop.call_later(self._seconds, self._look)
+        self._waiters.append((self._loop.time() + self._seconds, waiter))
+        try:
+            await waiter
+        finally:
+            if not future.done():
+                future.remove_done_callback(wake)
+        return future.done()
+
+    def _look(self) -> None:
+        """Wake those that have waited too long, and look again when the first of the others will have."""
+        now = self._loop.time()
+        while self._waiters and (self._waiters[0][1].done() or self._waiters[0][0] <= now):
+            _wake(self._waiters.popleft()[1])
+        if self._waiters:
+            self._loop.call_later(self._waiters[0][0] - now, self._look)
+
+
+def _wake(waiter: asyncio.Future[None], _: object = None) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
 class Seat:
     """What an account needs of the ledger.
 
@@ -54,9 +101,11 @@ class Seat:
         limited_here: whether rates and slots are the store's.
         gone: called once, when nothing of the account is open any more, with the microseconds by which its key's rate
             of tokens has to be put right.
+        admitting: how long a request waits for the store before it is refused.
+        settling: how long its end waits.
     """
 
-    __slots__ = ("gone", "limited_here", "now", "process", "store")
+    __slots__ = ("admitting", "gone", "limited_here", "now", "process", "settling", "store")
 
     def __init__(
         self,
@@ -71,39 +120,17 @@ class Seat:
         self.limited_here = limited_here
         self.now = now
         self.gone = gone
+        self.admitting = Patience(ADMISSION_PATIENCE)
+        self.settling = Patience(SETTLEMENT_PATIENCE)
 
 
-async def _done(future: Future, patience: float) -> bool:
-    """Wait some seconds, without cancelling the future if the wait is; return whether it is done.
-
-    As `asyncio.wait` does, at a fraction of its cost: every request waits twice.
-    """
-    if future.done():
-        return True
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
-
-    def wake(_: object = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    timer = loop.call_later(patience, wake)
-    future.add_done_callback(wake)
-    try:
-        await waiter
-    finally:
-        timer.cancel()
-        future.remove_done_callback(wake)
-    return future.done()
-
-
-async def _answer(future: Future) -> Any:
+async def _answer(future: Future, patience: Patience) -> Any:
     """Wait for the store; the job is done, whatever becomes of whoever waits.
 
     Raises:
         Fault: the store is down, or takes too long (`overloaded`).
     """
-    if not await _done(future, ADMISSION_PATIENCE):
+    if not await patience.done(future):
         raise unavailable()
     try:
         return future.result()
@@ -179,7 +206,7 @@ class Account:
         """
         future = self._seat.store.submit(Opening(self._opened_row(self._attempt), claims))
         try:
-            return await _answer(future)
+            return await _answer(future, self._seat.admitting)
         except BaseException:
             future.add_done_callback(self._abandon)
             raise
@@ -202,7 +229,7 @@ class Account:
         )
         self._moving = future = self._seat.store.submit(job)
         future.add_done_callback(partial(self._move, self._totals.plus(outcome.usage, cost), following))
-        refused = await _answer(future)
+        refused = await _answer(future, self._seat.admitting)
         if refused == "lost":
             raise unavailable()
         if refused is not None and self.intent.key.budget is not None:
@@ -232,7 +259,7 @@ class Account:
         if hold is None:
             return True
         job = Extension(self.intent.request, self._attempt.number, self.intent.key.id, hold)
-        extended: bool = await _answer(self._seat.store.submit(job))
+        extended: bool = await _answer(self._seat.store.submit(job), self._seat.admitting)
         if extended:
             self._hold, self.covered = cover.amount, cover.output
         return extended
@@ -248,7 +275,7 @@ class Account:
                 self._settle(outcome)
             else:
                 self._moving.add_done_callback(lambda _: self._settle(outcome))
-        await _done(self.settling, SETTLEMENT_PATIENCE)
+        await self._seat.settling.done(self.settling)
         return self._totals.cost
 
     def close(self) -> None:

@@ -67,6 +67,30 @@ async def test_a_price_that_nobody_knows_is_a_403_for_a_key_with_a_budget_in_mon
         assert json.loads(got.body)["error"]["code"] == "price_unknown"
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_tokens": 10**6},
+        {"max_tokens": 1, "max_completion_tokens": 10**6},
+        {"max_tokens": 10**5, "n": 10},
+    ],
+)
+async def test_a_request_that_only_its_provider_understands_holds_what_it_allows(limits: dict[str, int]) -> None:
+    path, body = whole_call("openai-chat")
+    async with booking(ANSWER, key=budgeted(20_000, "tokens")) as desk:
+        got = await read(desk.gateway.post(path, body | {"logit_bias": {"1": 1}} | limits))
+        assert desk.upstream.requests == []
+    assert (got.status, "budget of this key" in said(got)) == (403, True)
+
+
+async def test_embeddings_hold_and_claim_no_output() -> None:
+    key = Key("k1", "test", budget=Budget(100, "tokens", "total"), limits=Limits(tokens_per_minute=100))
+    vectors = whole(b'{"object":"list","data":[],"usage":{"prompt_tokens":2,"total_tokens":2}}')
+    async with booking(vectors, key=key, offers=frozenset({"embeddings"})) as desk:
+        assert (await read(desk.gateway.post("/v1/embeddings", {"model": "lab/m", "input": "hi"}))).status == 200
+        assert desk.books.one("budgets")["spent"] == 2
+
+
 async def test_a_budget_in_tokens_needs_no_price() -> None:
     async with booking(ANSWER, key=budgeted(10**6, "tokens"), price=None) as desk:
         assert (await read(desk.gateway.post(*whole_call("openai-chat")))).status == 200

@@ -38,7 +38,7 @@ class SharedLimits(Protocol):
 
 def expected_tokens(tried: Try) -> int:
     """Return the tokens for which a request is let through a limit on tokens."""
-    return tried.input_tokens + min(tried.max_output or USUAL_OUTPUT, USUAL_OUTPUT)
+    return tried.input_tokens + (USUAL_OUTPUT if tried.max_output is None else min(tried.max_output, USUAL_OUTPUT))
 
 
 def cover_of(intent: Intent, tried: Try) -> Cover | None:

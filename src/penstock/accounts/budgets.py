@@ -65,9 +65,9 @@ def cover(budget: Budget, price: Price | None, input_tokens: int, output_tokens:
 
 def first_output(stream: bool, max_output: int | None) -> int:
     """Return for how many tokens of output an attempt holds budget before it is made."""
-    if stream:
-        return min(max_output or STREAM_OUTPUT, STREAM_OUTPUT)
-    return max_output or WHOLE_OUTPUT
+    if max_output is None:
+        return STREAM_OUTPUT if stream else WHOLE_OUTPUT
+    return min(max_output, STREAM_OUTPUT) if stream else max_output
 
 
 def exceeded(budget: Budget, now_ms: int) -> ClientFault:

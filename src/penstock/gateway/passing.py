@@ -45,7 +45,7 @@ class Passing:
             ClientFault: the request cannot be passed on, or its key may not.
             UpstreamFault: the provider failed.
         """
-        run = Run(call, self._books)
+        run = Run(call, self._books, max_output=0 if passed.offer == "embeddings" else None)
         try:
             attempt, response = await self._open(run, passed)
             try:

@@ -26,6 +26,7 @@ from penstock.gateway.call import Call, CallCancelledError
 from penstock.gateway.observer import Ended, Observer
 from penstock.gateway.record import Record
 from penstock.gateway.tries import blames_provider
+from penstock.protocols.written_limit import written_limit
 from penstock.routing.health import Health
 
 OVER_BUDGET = ErrorInfo(
@@ -59,8 +60,10 @@ class Run:
         attempts: how many were begun.
     """
 
-    def __init__(self, call: Call, books: Books) -> None:
+    def __init__(self, call: Call, books: Books, *, max_output: int | None = None) -> None:
+        """Begin a call. `max_output` is how much can come of it, if that is known otherwise than from its request."""
         self.call = call
+        self._max_output = max_output
         self.record = Record()
         self.cost: int | None = None
         self.abandoned = False
@@ -156,9 +159,12 @@ class Run:
             upstream_model=model,
             upstream_protocol=attempt.protocol.name,
             input_tokens=attempt.estimate.tokens() if weighed else estimate_tokens(len(attempt.outbound.body)),
-            max_output=_max_output(self.call) if weighed else None,
+            max_output=self._limit() if weighed else None,
             price=self._books.prices.of(provider, model, self.call.created),
         )
+
+    def _limit(self) -> int | None:
+        return _max_output(self.call) if self._max_output is None else self._max_output
 
     def _progress(self) -> Progress:
         return Progress(usage=self.record.usage, output_tokens=estimate_tokens(self.record.output_bytes))
@@ -252,8 +258,8 @@ def _max_output(call: Call) -> int | None:
     try:
         ask = call.read()
     except ClientFault:  # its provider may understand what nobody else would
-        return None
-    return None if ask.max_output is None else ask.max_output * ask.choices
+        return written_limit(call.inbound.fields)
+    return None if not ask.max_output else ask.max_output * ask.choices
 
 
 def _ms(seconds: float) -> int:

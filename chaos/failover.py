@@ -1,18 +1,20 @@
 """What one target fails at before its first output, another answers, and nobody notices.
 
 A thousand streams for each way to fail, with a name that stands for two targets: the first always fails, the second is
-well. Each client must get the whole answer, with one beginning and one end.
+well. Each client must get the whole answer, with one beginning and one end. Then both fail, and what is asked again and
+again of them must be little more than what clients ask.
 """
 
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
-from chaos.report import Options, Report, count
+from chaos.report import Figure, Options, Report, at_most, count
 from penstock.upstreams.settings import AliasSettings
 from penstock.upstreams.timeouts import Timeouts
 from tests.gateway.test_failover import FAILURES
@@ -24,6 +26,15 @@ QUICK, FULL = 100, 1000
 
 TOGETHER = 10
 """Streams at the same time, once the first have shown that a target fails."""
+
+RATE = 200.0
+"""Requests a second in an outage."""
+
+OUTAGE, SHORT_OUTAGE = 60.0, 5.0
+"""Seconds of an outage."""
+
+MOST, BUDGET = 1.1, 6
+"""Attempts for each request in an outage, and those that there may be besides for a window that is not full yet."""
 
 FIRST_EVENT = 0.5
 """Seconds for which a target may be silent."""
@@ -40,9 +51,37 @@ def run(options: Options) -> Report:
     for name, acts in FAILURES.items():
         failures += [f"{name}: {found}" for found in asyncio.run(_tried(acts, number))]
     asked = number * len(FAILURES)
-    return Report(
-        [count("streams", asked, asked), count("of them not answered as if all were well", len(failures))], failures
-    )
+    figures = [count("streams", asked, asked), count("of them not answered as if all were well", len(failures))]
+    return Report(figures + asyncio.run(_outage(SHORT_OUTAGE if options.quick else OUTAGE)), failures)
+
+
+async def _outage(seconds: float) -> list[Figure]:
+    """Ask while both targets answer everything with a 503; return how often they were asked."""
+    acts = FAILURES["5xx"]
+    async with (
+        replaying(acts) as one,
+        replaying(acts) as other,
+        serving(lab=one.openai, spare=other.openai, aliases={"smart": _ALIAS}) as gateway,
+    ):
+        begun = asyncio.get_running_loop().time()
+        asked = list[asyncio.Task[int]]()
+        while (passed := asyncio.get_running_loop().time() - begun) < seconds:
+            asked += [asyncio.create_task(_status(gateway)) for _ in range(int(passed * RATE) - len(asked))]
+            await asyncio.sleep(1 / RATE)
+        told = Counter(await asyncio.gather(*asked))
+    attempts = len(one.requests) + len(other.requests)
+    return [
+        Figure(f"requests in an outage of {seconds:.0f} s", len(asked)),
+        count("of them told a 503", told[503], len(asked)),
+        at_most("attempts for them", attempts, MOST * len(asked) + BUDGET, "calls"),
+        Figure("attempts for each", round(attempts / len(asked), 3)),
+    ]
+
+
+async def _status(gateway: Gateway) -> int:
+    async with gateway.post("/v1/chat/completions", _BODY) as response:
+        await response.read()
+        return response.status
 
 
 async def _tried(acts: Sequence[Act], number: int) -> list[str]:

@@ -18,7 +18,7 @@ demo: .venv/.demo ## Watch a poem arrive through four protocols; needs no key
 	@$(BIN)/penstock demo
 
 test: .venv/.test $(SDK)/node_modules/.installed ## Run every test; ARGS="-k name" for some of them
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: .venv/.check ## Format, lint, types, layers, change notes, golden files
 	$(BIN)/ruff format --check .

@@ -42,7 +42,7 @@ class Tally(Struct):
         """Compare one call: what the client heard, the provider knows, and the books have."""
         self.calls += truth is not None
         attempts = sorted(attempts, key=lambda row: row.get("number", 1))
-        repeated = all((row["state"], row["end"]) == ("settled", "failed") for row in attempts[:-1])
+        repeated = all((row["state"], row["end"]) == ("retried", "failed") for row in attempts[:-1])
         if not repeated or requests > 1:
             self.twice += 1
             self._broken(ask, f"{len(attempts)} attempts and {requests} requests in the books")

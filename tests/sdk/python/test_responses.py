@@ -227,7 +227,7 @@ def test_an_answer_that_lacks_its_last_word_or_its_usage_is_whole(chat: openai.O
     assert _helper(chat, model(provider, "poet", fault=fault)).startswith(POEM)
 
 
-@pytest.mark.parametrize("fields", [{"conversation": "conv_1"}, {"background": True}, {"prompt": {"id": "pmpt_1"}}])
+@pytest.mark.parametrize("fields", [{"conversation": "conv_1"}, {"prompt": {"id": "pmpt_1"}}])
 def test_what_another_protocol_cannot_do_is_refused_by_name(chat: openai.OpenAI, fields: dict[str, Any]):
     with pytest.raises(openai.BadRequestError) as caught:
         chat.responses.create(model=model("demo-anthropic", "poet"), input="hi", **fields)

@@ -5,7 +5,6 @@ without it would lock everybody out, and to rewrite it would make that final.
 """
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.core.errors import ConfigError
+from penstock.store import files
 
 PEPPER_SIZE = 32
 """Bytes; as many as SHA-256 puts out."""
@@ -36,7 +36,6 @@ class KeyFile:
     """The two files. The directory is made when the pepper is."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
         self._keys = directory / "keys.json"
         self.pepper_path = directory / "pepper"
 
@@ -46,14 +45,14 @@ class KeyFile:
         Raises:
             ConfigError: the file is damaged, is missing although there are keys, or cannot be read or written.
         """
-        stored = self._read(self.pepper_path)
+        stored = files.read(self.pepper_path)
         if stored is None and self.load():
             raise ConfigError(
                 f"{self.pepper_path}: missing; restore it, or remove {self._keys.name} to begin with new keys"
             )
         if stored is None:
-            self._write(self.pepper_path, random_bytes(PEPPER_SIZE))
-            stored = self._read(self.pepper_path) or b""
+            files.claim(self.pepper_path, random_bytes(PEPPER_SIZE))
+            stored = files.read(self.pepper_path) or b""
         if len(stored) != PEPPER_SIZE:
             raise ConfigError(f"{self.pepper_path}: damaged; restore it: without it all keys are void")
         return stored
@@ -64,7 +63,7 @@ class KeyFile:
         Raises:
             ConfigError: the file is damaged or cannot be read.
         """
-        stored = self._read(self._keys)
+        stored = files.read(self._keys)
         if stored is None:
             return ()
         try:
@@ -88,29 +87,3 @@ class KeyFile:
                 self._keys.rename(self._keys.with_name("keys.json.imported"))
         except OSError as error:
             raise ConfigError(f"{self._keys}: cannot be renamed: {error.strerror}") from None
-
-    def _read(self, path: Path) -> bytes | None:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-
-    def _write(self, path: Path, content: bytes) -> None:
-        """Write a file beside `path`, then put it there, whole, unless another process was faster."""
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh.unlink(missing_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh, path)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-        finally:
-            with contextlib.suppress(OSError):
-                fresh.unlink()

@@ -246,12 +246,14 @@ class Config(Struct, frozen=True):
         return PriceBook(self.prices, own, price_list.look_up)
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """Return the configuration in a file.
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Return the configuration in a file; None has every default.
 
     Raises:
         ConfigError: it cannot be read or used.
     """
+    if path is None:
+        return Config()
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

@@ -48,6 +48,9 @@ class KeyDirectory:
         store: where all others are.
         clock: returns Unix time in seconds.
 
+    Attributes:
+        pepper: the same, for who hashes further secrets.
+
     Raises:
         ConfigError: two static keys are the same, or one of them makes no sense.
     """
@@ -59,7 +62,7 @@ class KeyDirectory:
         store: KeyStore | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._pepper = pepper
+        self.pepper = pepper
         self._stored: dict[str, _Known] = {}
         self._static = _static(pepper, static)
         self._known = self._static  # half a digest finds a key, the whole one proves it
@@ -77,7 +80,7 @@ class KeyDirectory:
             ClientFault: it is none of ours.
             Fault: nobody knows, as the store does not answer.
         """
-        digest = digest_of(self._pepper, secret)
+        digest = digest_of(self.pepper, secret)
         known = self._known.get(_half(digest))
         found = known is not None and hmac.compare_digest(known.digest, digest)
         if known is not None and found and known.key.id.startswith(STATIC):
@@ -99,7 +102,7 @@ class KeyDirectory:
         Raises:
             ConfigError: two of them are the same. Nothing has changed then.
         """
-        self._static = _static(self._pepper, static)
+        self._static = _static(self.pepper, static)
         self._known = self._stored | self._static
 
     async def start(self) -> None:

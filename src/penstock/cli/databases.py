@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from penstock.cli.serving import data_directory, database_location
-from penstock.config import Config, load
+from penstock.config import load
 from penstock.store import database
 
 
@@ -16,7 +16,7 @@ async def upgrade(path: Path | None, environ: Mapping[str, str]) -> None:
     Raises:
         ConfigError: the configuration or the database cannot be used.
     """
-    config = load(path, environ) if path else Config()
+    config = load(path, environ)
     done = await database.upgrade(database_location(config, data_directory(environ)))
     if done.before == done.after:
         typer.echo(f"The database is up to date: revision {done.after}.")

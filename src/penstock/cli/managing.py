@@ -81,7 +81,7 @@ async def limit(
 
 async def renew_admin_token(path: Path | None, environ: Mapping[str, str]) -> None:
     """Make a new admin token, and print it."""
-    config = load(path, environ) if path else Config()
+    config = load(path, environ)
     data = data_directory(environ)
     database = await Database.open(database_location(config, data))
     try:
@@ -98,7 +98,7 @@ async def renew_admin_token(path: Path | None, environ: Mapping[str, str]) -> No
 @contextlib.asynccontextmanager
 async def _managing(path: Path | None, environ: Mapping[str, str]) -> AsyncGenerator[tuple[KeyManager, Config]]:
     """Open the keys that the config names."""
-    config = load(path, environ) if path else Config()
+    config = load(path, environ)
     data = data_directory(environ)
     async with open_stores(config, data) as stores:
         try:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from penstock.accounts.prices import Price, PriceBook, Tier, per_million
-from penstock.config import Config, load
+from penstock.config import load
 from penstock.core.errors import ClientFault
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.providers import known_rows
@@ -28,7 +28,7 @@ async def show(model: str | None, path: Path | None, environ: Mapping[str, str])
         ConfigError: the configuration cannot be used.
         ClientFault: there is no such model.
     """
-    config = load(path, environ) if path else Config()
+    config = load(path, environ)
     catalog = config.catalog(environ, _NOWHERE)
     book = config.price_book(catalog)
     models = [model] if model else [listing.name for listing in catalog.models()]

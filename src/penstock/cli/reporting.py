@@ -15,7 +15,7 @@ from rich.table import Table
 from penstock.accounts.usage import GROUPS, NONE, csv_table, group_names, period, record
 from penstock.cli.pricing import WIDTH
 from penstock.cli.serving import data_directory, database_location
-from penstock.config import Config, load
+from penstock.config import load
 from penstock.core.errors import ConfigError
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
@@ -51,7 +51,7 @@ async def show(question: Question, format_: Format, path: Path | None, environ: 
         ConfigError: the configuration, or the database that it names, cannot be used; or there is no such group.
         ClientFault: the period is none.
     """
-    config = load(path, environ) if path else Config()
+    config = load(path, environ)
     by = _groups(question.by)
     since, until = period(question.since, question.until, time.time())
     which = Filter(since, until, owner=question.key, model=question.model, provider=question.provider)

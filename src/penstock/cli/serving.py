@@ -16,7 +16,6 @@ from rich.markup import escape
 
 from penstock.accounts.admin_tokens import AdminTokens
 from penstock.accounts.manage import KeyManager
-from penstock.accounts.opening import open_pepper
 from penstock.cli.logs import configure_logs
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
@@ -71,7 +70,7 @@ async def serve(path: Path | None, given: Given, log_level: str, environ: Mappin
     stop = stop_event()
 
     def read() -> Config:
-        return overridden(load(path, environ) if path else Config(), given)
+        return overridden(load(path, environ), given)
 
     config = read()
     if config.server.workers == 1:
@@ -106,10 +105,8 @@ async def serve_until(
     """
     config, data = read(), data_directory(environ)
     async with open_stores(config, data) as stores, contextlib.AsyncExitStack() as open_parts:
-        file = KeyFile(data)
-        keys, first = await open_directory(config, file, stores.keys)
-        pepper = await open_pepper(config.store.pepper, file, stores.keys)
-        tokens = AdminTokens(config.admin.token, AdminFile(data), pepper)
+        keys, first = await open_directory(config, KeyFile(data), stores.keys)
+        tokens = AdminTokens(config.admin.token, AdminFile(data), keys.pepper)
         with listening_told(config):
             service = await start(
                 config, environ, keys, stores.database, data, read=read, shared=stores.shared, listening=listening
@@ -117,7 +114,7 @@ async def serve_until(
         open_parts.push_async_callback(service.close)
         _spare_the_collector()
         _reload_on_hangup(service)
-        keys_managed = KeyManager(stores.keys, pepper)
+        keys_managed = KeyManager(stores.keys, keys.pepper)
         admin = await service.administer(tokens, keys_managed, stores.database, tell_reloaded)
         token = await tokens.first() if admin else None
         ready(Served(service.address, tuple(service.serving.catalog.providers), first, admin, token))

@@ -31,7 +31,7 @@ async def work(task: Task) -> None:
     parent.stop_with(stop)
 
     def read() -> Config:
-        config = load(Path(task.config), os.environ) if task.config else Config()
+        config = load(Path(task.config) if task.config else None, os.environ)
         config = overridden(config, task.given)
         if task.admin:
             return config

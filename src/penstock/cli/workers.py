@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Struct
 
 from penstock.accounts.admin_tokens import AdminTokens
-from penstock.accounts.opening import open_pepper
 from penstock.cli.serving import Given, Served, announce, data_directory, listening_told, open_stores
 from penstock.config import Config
 from penstock.core.secret import Secret
@@ -75,9 +74,8 @@ async def _made_once(config: Config, environ: Mapping[str, str]) -> tuple[Secret
     """Bring the database up to date; return the first key and the first admin token, if they were made now."""
     data = data_directory(environ)
     async with open_stores(config, data) as stores:
-        _, key = await open_directory(config, KeyFile(data), stores.keys)
-        pepper = await open_pepper(config.store.pepper, KeyFile(data), stores.keys)
-    tokens = AdminTokens(config.admin.token, AdminFile(data), pepper)
+        keys, key = await open_directory(config, KeyFile(data), stores.keys)
+    tokens = AdminTokens(config.admin.token, AdminFile(data), keys.pepper)
     return key, await tokens.first() if config.admin.enabled else None
 
 

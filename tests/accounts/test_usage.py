@@ -111,6 +111,12 @@ async def test_a_key_is_told_of_itself_alone():
     assert (told["from"], told["to"]) == ("2026-10-24T00:00:00Z", "2026-11-22T12:01:00Z")
 
 
+@pytest.mark.anyio
+async def test_a_key_is_told_when_it_expires():
+    told = await own_usage(FixedStore(TOTAL), msgspec.structs.replace(KEY, expires=1_798_675_200), {}, NOW)
+    assert told["key"]["expires"] == "2026-12-31T00:00:00Z"
+
+
 class BrokenStore(FixedStore):
     """Cannot reach its database."""
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from penstock.accounts.keys import Budget
+from penstock.accounts.moments import midnight
 from penstock.accounts.prices import Price
 from penstock.core.errors import ClientFault, ErrorInfo
 from penstock.core.usage import Usage
@@ -80,12 +81,12 @@ def exceeded(budget: Budget, now_ms: int) -> ClientFault:
 
 def resets_at(budget: Budget, now_ms: int) -> datetime | None:
     """Return when the period ends that a moment, Unix time in milliseconds, is in; None if it never does."""
-    midnight = datetime.fromtimestamp(now_ms / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = midnight(now_ms / 1000)
     match budget.period:
         case "day":
-            return midnight + timedelta(days=1)
+            return today + timedelta(days=1)
         case "month":
-            return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+            return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
         case "total":
             return None
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from penstock.accounts import moments
 from penstock.accounts.keys import Budget, Key, Limits
 from penstock.accounts.policy import read_network
 from penstock.core.errors import ClientFault, bad_request
@@ -92,9 +93,7 @@ def written_budget(budget: Budget | None) -> dict[str, Any] | None:
 
 def written_moment(moment: int | None) -> str | None:
     """Return a Unix time in seconds as people write it."""
-    if moment is None:
-        return None
-    return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else moments.written(moment)
 
 
 def _models(globs: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import msgspec
 
 from penstock.accounts.budgets import period_of, resets_at
 from penstock.accounts.keys import Budget, Key
+from penstock.accounts.moments import midnight, written
 from penstock.core.errors import ErrorInfo, Fault, bad_request
 from penstock.core.outcome import End
 from penstock.core.usage import UNKNOWN
@@ -89,8 +90,7 @@ def period(since: str | None, until: str | None, now: float) -> tuple[int, int |
     Raises:
         ClientFault: one of them is no time; `param` is `from` or `to`.
     """
-    midnight = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    first = _moment(since, "from", timedelta()) if since else midnight - timedelta(days=DEFAULT_DAYS - 1)
+    first = _moment(since, "from", timedelta()) if since else midnight(now) - timedelta(days=DEFAULT_DAYS - 1)
     last = _moment(until, "to", timedelta(days=1)) if until else None
     return _ms(first), None if last is None else _ms(last)
 
@@ -128,9 +128,9 @@ async def _told(store: UsageStore, key: Key, which: Filter, now: float) -> dict[
     whole = await store.totals((), which)
     return {
         "object": "usage",
-        "key": {"id": key.id, "name": key.name, "expires": key.expires},
-        "from": _written(datetime.fromtimestamp((which.since or 0) / 1000, UTC)),
-        "to": _written(datetime.fromtimestamp(now if which.until is None else which.until / 1000, UTC)),
+        "key": {"id": key.id, "name": key.name, "expires": None if key.expires is None else written(key.expires)},
+        "from": written((which.since or 0) // 1000),
+        "to": written(int(now) if which.until is None else which.until // 1000),
         "total": record(whole[0] if whole else NONE),
         "data": [record(total) for total in await store.totals(("day", "model"), which)],
         "budget": await _budget(store, key.id, key.budget, int(now * 1000)) if key.budget else None,
@@ -147,9 +147,5 @@ async def _budget(store: UsageStore, key: str, budget: Budget, now_ms: int) -> d
         "unit": budget.unit,
         "period": budget.period,
         **{name: dollars(amount) if budget.unit == "usd" else amount for name, amount in amounts.items()},
-        "resets_at": _written(resets) if resets else None,
+        "resets_at": written(resets.timestamp()) if resets else None,
     }
-
-
-def _written(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

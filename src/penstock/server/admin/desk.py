@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -35,9 +34,3 @@ class Desk(Struct, frozen=True):
     started: float
     tell_reloaded: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.time
-
-
-def written(moment: float) -> str:
-    """Return a Unix time in seconds as it is told, exact to the millisecond if it is not whole."""
-    exact = "seconds" if moment == int(moment) else "milliseconds"
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec=exact).replace("+00:00", "Z")

@@ -1,8 +1,9 @@
 """The gateway itself: its state, its metrics, and reading its configuration again."""
 
 from penstock import __version__
+from penstock.accounts.moments import written
 from penstock.core.errors import ConfigError, bad_request
-from penstock.server.admin.desk import Desk, written
+from penstock.server.admin.desk import Desk
 from penstock.server.admin.route import Asked
 from penstock.server.admin.shapes import Nothing, Status
 from penstock.server.http import Response

@@ -1,7 +1,8 @@
 """Providers, how they are, and what their models cost."""
 
+from penstock.accounts.moments import written
 from penstock.accounts.prices import Price, Tier, per_million
-from penstock.server.admin.desk import Desk, written
+from penstock.server.admin.desk import Desk
 from penstock.server.admin.route import Asked
 from penstock.server.admin.shapes import (
     Health,

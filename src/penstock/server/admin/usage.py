@@ -8,9 +8,10 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from penstock.accounts.moments import written
 from penstock.accounts.usage import GROUPS, NONE, csv_table, dollars, period, record
 from penstock.core.errors import bad_request
-from penstock.server.admin.desk import Desk, written
+from penstock.server.admin.desk import Desk
 from penstock.server.admin.route import Asked
 from penstock.server.admin.shapes import Nothing, RequestList, RequestShown, RequestsQuery, Sums, Usage, UsageQuery
 from penstock.server.http import Response

@@ -106,3 +106,22 @@ async def test_while_they_are_down_limited_keys_are_refused_and_others_go_on(led
 
     assert refused.value.info.kind == "overloaded"
     await ledger.open(intent(FREE), attempt(), nothing_seen)
+
+
+async def test_a_request_that_calls_no_provider_claims_its_rate_there_and_is_not_written_down(
+    ledger: Ledger, shared: Shared, books: Books
+) -> None:
+    await ledger.admit(intent(KEY, "r1"))
+
+    [(request, claims)] = shared.admitted
+    assert (request, claims.streams, claims.hold) == ("r1", None, None)
+    assert [claim.kind for claim in claims.rates] == ["requests"]
+    assert await books.attempts() == []
+
+
+async def test_such_a_request_of_a_key_without_a_rate_needs_nobody(ledger: Ledger, shared: Shared) -> None:
+    shared.down = True
+
+    await ledger.admit(intent(FREE))
+    with pytest.raises(Fault, match="ledger"):
+        await ledger.admit(intent(KEY))

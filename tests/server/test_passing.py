@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from penstock.upstreams.settings import ProviderSettings
+from penstock.upstreams.settings import AliasSettings, ProviderSettings
 from tests.serving import CLOSE, HANG, KEY, STREAM_HEAD, Upstream, chunk, replaying, serving, stream, whole
 
 pytestmark = pytest.mark.anyio
@@ -186,3 +186,49 @@ async def test_an_answer_that_is_no_json_is_the_providers_fault() -> None:
     async with replaying(whole(b"<html>")) as upstream, serving(lab=offering(upstream)) as gateway:
         async with gateway.post("/v1/embeddings", ASKED) as response:
             assert response.status == 502
+
+
+TWO = {"m": AliasSettings(targets=("one/m", "two/m"))}
+GIVEN_UP = whole(b'{"error":{"message":"down"}}', "503 Service Unavailable")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "acts"),
+    [
+        ("/v1/embeddings", ASKED, whole(VECTORS)),
+        ("/v1/images/generations", PICTURE, stream(PARTIAL, COMPLETED)),
+    ],
+    ids=["embeddings", "images"],
+)
+async def test_what_the_first_target_of_a_name_fails_at_is_asked_of_the_next(path: str, body: Any, acts: Any) -> None:
+    async with replaying(GIVEN_UP) as broken, replaying(acts) as upstream:
+        async with serving(aliases=TWO, one=offering(broken), two=offering(upstream)) as gateway:
+            async with gateway.post(path, body | {"model": "m"}) as response:
+                assert (response.status, response.headers["x-penstock-upstream"]) == (200, "two/m")
+                await response.read()
+        assert len(broken.requests) == len(upstream.requests) == 1
+
+
+async def test_an_answer_that_breaks_off_before_its_end_is_asked_of_the_next() -> None:
+    broken_off = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{", CLOSE)
+    async with replaying(broken_off) as broken, replaying(whole(VECTORS)) as upstream:
+        async with serving(aliases=TWO, one=offering(broken), two=offering(upstream)) as gateway:
+            async with gateway.post("/v1/embeddings", ASKED | {"model": "m"}) as response:
+                assert (response.status, await response.read()) == (200, VECTORS)
+
+
+async def test_a_target_without_the_endpoint_is_not_asked() -> None:
+    async with replaying() as other, replaying(whole(VECTORS)) as upstream:
+        async with serving(aliases=TWO, one=other.openai, two=offering(upstream)) as gateway:
+            async with gateway.post("/v1/embeddings", ASKED | {"model": "m"}) as response:
+                assert response.status == 200
+        assert other.requests == []
+
+
+async def test_what_is_wrong_with_a_request_is_told_by_the_first_target_alone() -> None:
+    refusal = whole(b'{"error":{"message":"too long"}}', "400 Bad Request")
+    async with replaying(refusal) as first, replaying(whole(VECTORS)) as second:
+        async with serving(aliases=TWO, one=offering(first), two=offering(second)) as gateway:
+            async with gateway.post("/v1/embeddings", ASKED | {"model": "m"}) as response:
+                assert response.status == 400
+        assert (len(first.requests), second.requests) == (1, [])

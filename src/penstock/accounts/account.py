@@ -124,7 +124,7 @@ class Seat:
         self.settling = Patience(SETTLEMENT_PATIENCE)
 
 
-async def _answer(future: Future, patience: Patience) -> Any:
+async def answer_of(future: Future, patience: Patience) -> Any:
     """Wait for the store; the job is done, whatever becomes of whoever waits.
 
     Raises:
@@ -206,7 +206,7 @@ class Account:
         """
         future = self._seat.store.submit(Opening(self._opened_row(self._attempt), claims))
         try:
-            return await _answer(future, self._seat.admitting)
+            return await answer_of(future, self._seat.admitting)
         except BaseException:
             future.add_done_callback(self._abandon)
             raise
@@ -229,7 +229,7 @@ class Account:
         )
         self._moving = future = self._seat.store.submit(job)
         future.add_done_callback(partial(self._move, self._totals.plus(outcome.usage, cost), following))
-        refused = await _answer(future, self._seat.admitting)
+        refused = await answer_of(future, self._seat.admitting)
         if refused == "lost":
             raise unavailable()
         if refused is not None and self.intent.key.budget is not None:
@@ -259,7 +259,7 @@ class Account:
         if hold is None:
             return True
         job = Extension(self.intent.request, self._attempt.number, self.intent.key.id, hold)
-        extended: bool = await _answer(self._seat.store.submit(job), self._seat.admitting)
+        extended: bool = await answer_of(self._seat.store.submit(job), self._seat.admitting)
         if extended:
             self._hold, self.covered = cover.amount, cover.output
         return extended

@@ -77,6 +77,15 @@ def claims_of(intent: Intent, tried: Try, hold: Hold | None, now: int) -> Claims
     return Claims(intent.key.id, now, limits.streams, tuple(claimed), hold)
 
 
+def request_claim(intent: Intent, now: int) -> Claims | None:
+    """Return what a request must have at a moment, in microseconds, that calls no provider; None if nothing."""
+    per_minute = intent.key.limits.requests_per_minute
+    if per_minute is None:
+        return None
+    charged = rates.charge(1, per_minute)
+    return Claims(intent.key.id, now, None, (RateClaim("requests", charged, rates.latest(now, charged)),), None)
+
+
 def fault_of(refusal: Refusal, intent: Intent, claims: Claims) -> Fault:
     """Return what a client is told that was refused."""
     limits = intent.key.limits

@@ -23,13 +23,13 @@ import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from penstock.accounts.account import Account, Future, Seat
-from penstock.accounts.admission import SharedLimits, claims_of, fault_of, unavailable
+from penstock.accounts.account import Account, Future, Seat, answer_of
+from penstock.accounts.admission import SharedLimits, claims_of, fault_of, request_claim, unavailable
 from penstock.accounts.entries import Intent, Progress, Row, Try
 from penstock.accounts.recovery import Recovered, recover
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.ledger import Claims, LedgerStore, Noting, Recovery
+from penstock.store.ledger import Claims, LedgerStore, Noting, Opening, Recovery
 from penstock.store.processes import Processes
 
 TICK = 1.0
@@ -122,6 +122,23 @@ class Ledger:
             await self._retract_shared(intent, claims)
             raise fault_of(refusal, intent, claims)
         return account
+
+    async def admit(self, intent: Intent) -> None:
+        """Let a request through that calls no provider: it is not written down, but it is one of its key's requests.
+
+        Raises:
+            ClientFault: the key's rate of requests does not allow it (`rate_limited`).
+            Fault: nobody knows, for the store is down (`overloaded`).
+        """
+        claims = request_claim(intent, int(self._now() * 1_000_000))
+        if claims is None:
+            return
+        if self._shared is not None:
+            await self._claim_shared(self._shared, intent, claims)
+            return
+        refusal = await answer_of(self._store.submit(Opening(None, claims)), self._seat.admitting)
+        if refusal is not None:
+            raise fault_of(refusal, intent, claims)
 
     async def _claim_shared(self, shared: SharedLimits, intent: Intent, claims: Claims) -> Claims | None:
         """Take what all machines have in common; return what is left for the store."""

@@ -4,7 +4,13 @@ The answer is looked at as it goes by: usage is read from it, an error in it is 
 its last event is broken for the client, too.
 """
 
+import asyncio
+import random
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
 
 from penstock.core.errors import ErrorInfo, UpstreamFault, bad_request
 from penstock.core.events import Failure, Finish
@@ -16,10 +22,13 @@ from penstock.gateway.opening import ask
 from penstock.gateway.record import Record
 from penstock.gateway.run import Books, Run
 from penstock.gateway.targets import reachable
+from penstock.gateway.tries import Tries
 from penstock.gateway.watch import FirstOutput
 from penstock.protocols.passed import Passed, look_at
 from penstock.protocols.registry import PROTOCOLS
-from penstock.upstreams.catalog import Catalog, Provider, Route
+from penstock.routing.plan import plan
+from penstock.routing.retries import RetryBudget
+from penstock.upstreams.catalog import Candidate, Catalog, Provider, Route
 from penstock.upstreams.transport import Transport, UpstreamResponse
 from penstock.wire.framing import FrameReader
 from penstock.wire.sse import Frame
@@ -29,14 +38,17 @@ MAX_ANSWER = 256 * 1024 * 1024
 
 _LAST = ".completed"  # the end of the type of a stream's last event
 
+T = TypeVar("T")
+
 
 class Passing:
-    """Passes calls on."""
+    """Passes calls on: to the targets of a name in their order, up to the first that answers."""
 
     def __init__(self, catalog: Catalog, transport: Transport, books: Books) -> None:
         self._catalog = catalog
         self._transport = transport
         self._books = books
+        self._budget = RetryBudget()
 
     async def answer(self, call: Call, passed: Passed) -> WholeAnswer:
         """Serve a call whose answer is not streamed.
@@ -47,12 +59,7 @@ class Passing:
         """
         run = Run(call, self._books, max_output=0 if passed.offer == "embeddings" else None)
         try:
-            attempt, response = await self._open(run, passed)
-            try:
-                body = await _read(run, attempt, response)
-            except BaseException:
-                response.abort()
-                raise
+            attempt, response, body = await self._first_good(run, passed, self._whole)
         except BaseException as error:
             await run.end(error)
             raise
@@ -69,7 +76,7 @@ class Passing:
         """
         run = Run(call, self._books)
         try:
-            attempt, response = await self._open(run, passed)
+            attempt, response = await self._first_good(run, passed, self._open)
             try:
                 headers = attempt.identity() | {"Content-Type": response.content_type or "application/json"}
                 await _Relay(run, attempt, client, headers).run(response)
@@ -81,30 +88,45 @@ class Passing:
             await run.end(error)
             raise
 
-    async def _open(self, run: Run, passed: Passed) -> tuple[Attempt, UpstreamResponse]:
-        attempt = self._prepared(run.call, passed)
-        await run.begin(attempt)
+    async def _first_good(self, run: Run, passed: Passed, open_: Callable[[Run, Attempt], Awaitable[T]]) -> T:
+        """Try the targets that have the endpoint until one does what is asked."""
+        route = self._offering(reachable(self._catalog.resolve(run.call.inbound.model), run.call.key), passed)
+        health, now = self._books.health, time.monotonic()
+        self._budget.request()
+        tries = Tries(plan(route.candidates, route.strategy, health, now, random.random), health, self._budget)
+        while (following := tries.next(time.monotonic())) is not None:
+            candidate, seconds = following
+            if seconds:
+                await asyncio.sleep(seconds)
+            attempt = _prepared(run.call, candidate, passed)
+            await run.begin(attempt, tries.last)
+            try:
+                return await open_(run, attempt)
+            except UpstreamFault as fault:
+                tries.failed(candidate, fault)
+        raise tries.fault()
+
+    async def _open(self, run: Run, attempt: Attempt) -> tuple[Attempt, UpstreamResponse]:
         async with FirstOutput(run.call, attempt):
             return attempt, await ask(self._transport, attempt)
 
-    def _prepared(self, call: Call, passed: Passed) -> Attempt:
-        route = reachable(self._catalog.resolve(call.inbound.model), call.key)
-        provider = self._offering(route, passed)
-        outbound = passed.outbound(call.inbound, route.target.model)
-        estimate = Estimate(lambda: estimate_tokens(len(call.inbound.body)), _unlearned)
-        protocol = PROTOCOLS[provider.protocol]
-        limits = route.candidates[0].limits
-        return traced(Attempt(provider, route.target.model, protocol, outbound, True, estimate, limits=limits), call)
+    async def _whole(self, run: Run, attempt: Attempt) -> tuple[Attempt, UpstreamResponse, bytes]:
+        _, response = await self._open(run, attempt)
+        try:
+            return attempt, response, await _read(run, attempt, response)
+        except BaseException:
+            response.abort()
+            raise
 
-    def _offering(self, route: Route, passed: Passed) -> Provider:
-        """Return the provider in the protocol in which it has the endpoint.
+    def _offering(self, route: Route, passed: Passed) -> Route:
+        """Return a route with those of its targets whose provider has the endpoint.
 
         Raises:
-            ClientFault: it has no such thing; the message says who does.
+            ClientFault: none has; the message says who does.
         """
-        found = _speaking(route.provider, passed)
-        if found is not None:
-            return found
+        having = tuple(one for one in route.candidates if _speaking(one.provider, passed) is not None)
+        if having:
+            return msgspec.structs.replace(route, candidates=having)
         others = [name for name, provider in self._catalog.providers.items() if _speaking(provider, passed)]
         hint = f"these providers have: {', '.join(others)}" if others else "no provider that is set up here has"
         raise bad_request(
@@ -112,7 +134,18 @@ class Passing:
         )
 
 
+def _prepared(call: Call, candidate: Candidate, passed: Passed) -> Attempt:
+    provider = _speaking(candidate.provider, passed)
+    assert provider is not None, "only those that have the endpoint are tried"  # noqa: S101
+    model = candidate.target.model
+    outbound = passed.outbound(call.inbound, model)
+    estimate = Estimate(lambda: estimate_tokens(len(call.inbound.body)), _unlearned)
+    protocol = PROTOCOLS[provider.protocol]
+    return traced(Attempt(provider, model, protocol, outbound, True, estimate, limits=candidate.limits), call)
+
+
 def _speaking(provider: Provider, passed: Passed) -> Provider | None:
+    """Return a provider in the protocol in which it has the endpoint; None if it has not."""
     if passed.offer not in provider.offers:
         return None
     ways = (provider, *provider.also.values())

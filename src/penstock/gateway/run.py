@@ -108,6 +108,15 @@ class Run:
         self._books.health.calling(attempt.upstream, self._began)
         self.record = Record()
 
+    async def admit(self) -> None:
+        """Let a call through that no provider is asked for: it is one of its key's requests, and not in the ledger.
+
+        Raises:
+            ClientFault: a limit of the key does not allow it.
+            Fault: nobody knows, for the ledger cannot be reached.
+        """
+        await self._books.ledger.admit(self._intent())
+
     async def extend(self) -> None:
         """Let the budget bear more output than it does.
 

@@ -61,7 +61,7 @@ class Gateway:
         seals, fits = SealCache(time.monotonic), TokenFits()
         self._drains = Drains()
         self._opener = Opener(catalog, transport, seals, fits, books.health)
-        self._counter = TokenCounter(catalog, transport, fits, seals)
+        self._counter = TokenCounter(catalog, transport, fits, seals, books)
         self.passing = Passing(catalog, transport, self._books)
 
     def cut(self) -> None:

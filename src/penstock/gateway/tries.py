@@ -33,6 +33,11 @@ def blames_provider(info: ErrorInfo) -> bool:
     return info.kind in _PROVIDERS_FAULT and info.code not in _OURS
 
 
+def may_succeed_elsewhere(info: ErrorInfo) -> bool:
+    """Whether another target may do what one failed at with this error."""
+    return info.kind in _ELSEWHERE and info.code not in _FINAL
+
+
 class _Failed(Struct):
     candidate: Candidate
     tries: int
@@ -80,7 +85,7 @@ class Tries:
         Raises:
             UpstreamFault: it would fail everywhere, or there is no time left.
         """
-        if fault.info.kind not in _ELSEWHERE or fault.info.code in _FINAL:
+        if not may_succeed_elsewhere(fault.info):
             raise fault
         before = self._failed.pop(candidate.upstream, None)
         self._failed[candidate.upstream] = _Failed(candidate, 1 if before is None else before.tries + 1, fault)

@@ -58,9 +58,12 @@ class Refusal(Struct, frozen=True):
 
 
 class Opening(Struct, frozen=True):
-    """Make an attempt, if all that it claims can be had. The result is None or a Refusal."""
+    """Make an attempt, if all that it claims can be had. The result is None or a Refusal.
 
-    row: OpenedRow
+    Without a row there is none to make: a request calls no provider, and claims something all the same.
+    """
+
+    row: OpenedRow | None
     claims: Claims | None
 
 
@@ -202,7 +205,8 @@ class _Batch:
     def _open(self, job: Opening) -> Refusal | None:
         if job.claims is not None and (refusal := self._claim(job.claims)) is not None:
             return refusal
-        self._opened.append(job.row)
+        if job.row is not None:
+            self._opened.append(job.row)
         return None
 
     def _claim(self, claims: Claims) -> Refusal | None:

@@ -30,8 +30,12 @@ MODELS = 100
 WARM = 0.5
 """The share of the time in which memory may rise; its slope is that of the rest."""
 
+WARM_UP = 120.0
+"""Seconds of that, at least, for the slope to be a promise and not just told. Until then the allocator takes as much as
+the most that is ever held at once, by steps of several MiB; caches fill, too."""
+
 STEEPEST = 0.5
-"""MiB a minute by which memory may rise in a run of ten minutes or more: its caches are full by then."""
+"""MiB a minute by which memory may rise then."""
 
 REST = 10.0
 """Seconds in which the gateway must have given everything back, once nobody asks."""
@@ -126,10 +130,9 @@ def _sample(lab: Lab) -> Sample:
 def _figures(
     lab: Lab, size: Size, before: Sample, samples: list[Sample], rested: Sample, asked: int, broken: int
 ) -> list[Figure]:
-    late = samples[int(len(samples) * WARM) :]
-    risen = slope(late) * 60 / MIB
-    name = "memory, slope of the second half"
-    told = at_most(name, risen, STEEPEST, "MiB a minute")
+    warm = int(len(samples) * WARM)
+    risen = slope(samples[warm:]) * 60 / MIB
+    told = at_most("memory, slope of the second half", risen, STEEPEST, "MiB a minute")
     return [
         Figure(f"streams asked for in {size.seconds:.0f} s, {size.streams} at a time", asked),
         count("of them broken by nobody's will", broken),
@@ -138,8 +141,9 @@ def _figures(
         count("budgets of which something is held", _number(lab, "budgets WHERE held <> 0")),
         count("slots that are taken", _number(lab, "rates WHERE kind = 'streams' AND value <> 0")),
         Figure("memory at first, MiB", round(before.memory / MIB, 1)),
+        Figure("memory when warm, MiB", round(samples[warm].memory / MIB, 1)),
         Figure("memory at most, MiB", round(max(one.memory for one in samples) / MIB, 1)),
-        told if size.seconds >= 600 else Figure(told.name, told.value),
+        told if size.seconds * WARM >= WARM_UP else Figure(told.name, told.value),
         Figure("files open at most", max(one.files for one in samples)),
         at_most("files open at rest, more than at first", rested.files - before.files, 2, "files"),
         at_most("threads at rest, more than at first", rested.threads - before.threads, 8, "threads"),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.routing.health import EJECTION, FAILURES, MAX_EJECTION, MAX_FAILURES, PROBE, Health
+from penstock.routing.health import EJECTION, FAILURES, MAX_EJECTION, MAX_FAILURES, MAX_KNOWN, PROBE, Health
 
 A = "lab/a"
 
@@ -117,3 +117,11 @@ def test_whatever_happens_there_is_a_way_back(happened: list[str]):
             case _:
                 now += 7.0
     assert health.standing(A, now + MAX_EJECTION + PROBE) in {"good", "probe"}
+
+
+def test_no_more_is_remembered_than_a_number_of_upstreams_because_clients_can_make_up_names():
+    health = ejected()
+    for number in range(MAX_KNOWN):
+        health.failed(f"lab/{number}", "overloaded", 0.0)
+    assert len(health.conditions()) == MAX_KNOWN
+    assert health.standing(A, 0.0) == "good"

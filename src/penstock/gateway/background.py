@@ -47,6 +47,7 @@ class Running:
         else:
             unknown = ErrorInfo("stream_incomplete", "The answer broke off.")
             self._outcome = self._unfinished("failed", failed.info if failed is not None else unknown)
+        self._call, self.echo = self._call.without_body(), {}
 
     def _unfinished(self, status: Status, error: ErrorInfo | None = None) -> bytes:
         return self.background.unfinished(self._call.reply(), status, error)

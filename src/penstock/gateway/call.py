@@ -52,6 +52,11 @@ class Call(Struct, frozen=True):
         """
         return self.protocol.read_request(self.inbound)
 
+    def without_body(self) -> "Call":
+        """Return the call as it is remembered when it is over: a request can be large."""
+        inbound = msgspec.structs.replace(self.inbound, body=b"", fields={})
+        return msgspec.structs.replace(self, inbound=inbound, echo=None, keep=None)
+
     def reply(self, input_estimate: Callable[[], int] = no_estimate) -> Reply:
         """Return what an encoder needs to know to answer this call."""
         return Reply(

@@ -178,7 +178,8 @@ class Journal:
 
     def fail(self, fault: Fault) -> None:
         """Take note of why there is no answer."""
-        self.fault = fault
+        self.fault = fault.with_traceback(None)
+        self._on_gone = None
         self._wake()
 
     # ---- for whoever reads it ----------------------------------------------------------------------------------------
@@ -309,6 +310,7 @@ class Journal:
             self.copy.ended(end)
         if not self.forgetful:
             self._room.complete(self)
+        self._on_gone = None  # it knows the request, and the journal is kept
         self._wake()
 
     def _wake(self) -> None:

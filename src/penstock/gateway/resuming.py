@@ -235,6 +235,7 @@ class Resuming:
                 await self._break(detached, failed)
             if detached.running is not None:
                 detached.running.over(journal, failed, detached.cancelled)
+            detached.call = call.without_body()
             self._expire_later(detached)
 
     async def _serve(self, detached: Detached) -> None:

@@ -141,6 +141,7 @@ class Run:
         try:
             self.cost = await account.settle(outcome)
         finally:
+            self._account = None  # it knows this call: both would keep the request until cycles are looked for
             self._judge(attempt, outcome)
             self._tell(attempt, outcome)
 

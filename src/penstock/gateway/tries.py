@@ -77,7 +77,7 @@ class Tries:
 
     def skip(self, fault: ClientFault) -> None:
         """Note that a candidate cannot be told what the request means."""
-        self._inexpressible = self._inexpressible or fault
+        self._inexpressible = self._inexpressible or fault.with_traceback(None)
 
     def failed(self, candidate: Candidate, fault: UpstreamFault) -> None:
         """Note how an attempt failed.
@@ -89,6 +89,7 @@ class Tries:
             raise fault
         before = self._failed.pop(candidate.upstream, None)
         self._failed[candidate.upstream] = _Failed(candidate, 1 if before is None else before.tries + 1, fault)
+        fault.with_traceback(None)  # it leads to whoever tries, and so here: they would keep the whole request
         self.last = fault
 
     def fault(self) -> Fault:

@@ -33,6 +33,9 @@ MAX_EJECTION = 300.0
 PROBE = 60.0
 """Seconds after which a probe of which nothing was heard no longer keeps others away."""
 
+MAX_KNOWN = 1024
+"""Upstreams of which something is known; what failed first is forgotten. Clients can make up any number of names."""
+
 _REMEMBERED = (1 << WINDOW) - 1
 
 Standing = Literal["good", "probe", "ejected"]
@@ -91,6 +94,8 @@ class Health:
     def failed(self, upstream: str, error: str, now: float) -> None:
         """Note a failure of an upstream: never what was its client's fault, nor that its client left."""
         condition = self._conditions.setdefault(upstream, Condition())
+        if len(self._conditions) > MAX_KNOWN:
+            del self._conditions[next(iter(self._conditions))]
         condition.failures += 1
         condition.recent = (condition.recent << 1 | 1) & _REMEMBERED
         condition.last_error = error

@@ -18,8 +18,7 @@ from typing import Literal, cast
 
 import httptools
 
-from penstock.config import Limits
-from penstock.server.http import Handler, HttpFault, Request, Response, decoded, head
+from penstock.server.http import HttpFault, Request, Response, decoded, head
 from penstock.server.rules import (
     HEAD_FRAMING,
     MAX_BEYOND,
@@ -33,6 +32,7 @@ from penstock.server.rules import (
     head_too_large,
     not_http,
 )
+from penstock.server.sharing import Shared
 
 MAX_WAITING = 32
 """Requests that may wait, on one connection, for the answer to one before them."""
@@ -48,38 +48,6 @@ RESET_DELAY = 0.25
 
 _UNLIMITED = float("inf")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-class Shared:
-    """State that the connections of one listener share.
-
-    Attributes:
-        date: the line of the Date header.
-        stopping: whether each connection is to end with its answer.
-        connections: all that are open, or whose handler still runs.
-        empty: set when the last of them has gone.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, limits: Limits) -> None:
-        self.loop = loop
-        self.handler = handler
-        self.limits = limits
-        self.date = b""
-        self.stopping = False
-        self.connections: set[Connection] = set()
-        self.empty = asyncio.Event()
-        self.empty.set()
-
-    def enter(self, connection: "Connection") -> None:
-        """Take note of a new connection."""
-        self.connections.add(connection)
-        self.empty.clear()
-
-    def leave(self, connection: "Connection") -> None:
-        """Forget a connection."""
-        self.connections.discard(connection)
-        if not self.connections:
-            self.empty.set()
 
 
 class Connection(asyncio.Protocol):
@@ -406,7 +374,6 @@ class Connection(asyncio.Protocol):
     def _serve(self, request: Request) -> None:
         self._served = True
         self._current = request
-        self._on_lost = None
         self._body_since = self._shared.loop.time()
         self._deadline = _UNLIMITED if request.complete or request.fault else self._body_deadline(request)
         self._task = self._shared.loop.create_task(self._answer(request))
@@ -417,7 +384,7 @@ class Connection(asyncio.Protocol):
             if response is not None:
                 self._send(request, response)
         finally:
-            self._task = None
+            self._task = self._on_lost = None  # they know the request, and the connection may rest for long
             self._after(request)
 
     def _send(self, request: Request, response: Response) -> None:

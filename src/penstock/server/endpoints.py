@@ -82,7 +82,7 @@ class Endpoints:
                 raise request.fault
             return await self._dispatch(request, found, request_id)
         except Fault as failed:
-            fault = failed
+            fault = failed.with_traceback(None)  # it leads here, and so to the fault: they would keep the whole request
         except Exception:
             _log.exception("defect", request_id=request_id)
             fault = Fault(ErrorInfo("internal", f"The gateway failed; its log has the cause under {request_id}."))

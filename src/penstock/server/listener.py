@@ -7,8 +7,9 @@ import time
 from email.utils import formatdate
 
 from penstock.config import Limits
-from penstock.server.connection import Connection, Shared
+from penstock.server.connection import Connection
 from penstock.server.http import Handler
+from penstock.server.sharing import Shared
 
 BACKLOG = 4096
 """Connections that the system may hold until they are accepted."""

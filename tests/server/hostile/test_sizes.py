@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from penstock.config import Limits
 from penstock.server import connection
 from penstock.server.http import HttpFault, Request, Response
 from penstock.server.rules import MAX_BODY, MAX_FRAMING, MAX_HEAD, MAX_HEADERS, MAX_TARGET
+from penstock.server.sharing import Shared
 from tests.server.listening import RawClient, echo, site, statuses
 from tests.serving import KEY, replaying, serving
 
@@ -166,7 +168,7 @@ async def test_tiny_chunks_cost_as_much_as_their_number(monkeypatch: pytest.Monk
 
 async def _chunks(count: int) -> float:
     """Return the CPU seconds that a server takes for so many chunks in one request."""
-    shared = connection.Shared(asyncio.get_running_loop(), length, connection.Limits())
+    shared = Shared(asyncio.get_running_loop(), length, Limits())
     taker = connection.Connection(shared)
     transport = _Sink()
     taker.connection_made(transport)

@@ -16,11 +16,10 @@ from typing import Annotated, Any, TypeVar, cast
 
 from msgspec import Meta, Struct
 
-from penstock.accounts import price_list
 from penstock.accounts.keys import StaticKey
 from penstock.accounts.policy import read_network
 from penstock.accounts.price_settings import PriceSettings
-from penstock.accounts.prices import FREE, Price, PriceBook
+from penstock.accounts.prices import FREE, Price, PriceBook, Pricing
 from penstock.accounts.terms import Terms
 from penstock.core.errors import ClientFault, ConfigError
 from penstock.core.secret import Secret
@@ -236,14 +235,29 @@ class Config(Struct, frozen=True):
             if name not in names and not _GLOB.search(name):
                 why = f'unknown provider "{name}"{did_you_mean(name, names)}'
                 raise ConfigError(f"{self.source}: prices.{quoted(glob)}: {why}")
-        lists = {FREE, *price_list.names()}
         for name, settings in self.providers.items():
-            if settings.prices and settings.prices not in lists:
-                why = f'unknown price list "{settings.prices}"{did_you_mean(settings.prices, lists)}'
+            if settings.prices and settings.prices != FREE and settings.prices not in _price_lists():
+                why = f'unknown price list "{settings.prices}"{did_you_mean(settings.prices, {FREE, *_price_lists()})}'
                 raise ConfigError(f"{self.source}: providers.{quoted(name)}.prices: {why}")
+        served = {provider.name: provider.prices for provider in catalog.providers.values()}
+        if set(served.values()) - {FREE}:
+            _price_lists()  # they are read now, lest the first request should wait for them
         own = {name: row.prices or name for name, row in known_rows().items()}
-        own |= {provider.name: provider.prices for provider in catalog.providers.values()}
-        return PriceBook(self.prices, own, price_list.look_up)
+        return PriceBook(self.prices, own | served, _look_up)
+
+
+def _price_lists() -> frozenset[str]:
+    """Return the names of all price lists."""
+    # Nothing else takes as long to import, and 27 MB: what serves only free models, or nothing, goes without.
+    from penstock.accounts import price_list  # noqa: PLC0415
+
+    return price_list.names()
+
+
+def _look_up(name: str, model: str) -> Pricing:
+    from penstock.accounts import price_list  # noqa: PLC0415 - as above
+
+    return price_list.look_up(name, model)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:

@@ -1,5 +1,7 @@
 """Prices in the configuration, and which provider has which price list."""
 
+import sys
+
 import pytest
 
 from penstock.accounts import price_list
@@ -92,6 +94,16 @@ def test_a_provider_whose_list_has_another_name_is_found():
 
 def test_every_list_that_a_known_provider_names_exists():
     assert {row.prices for row in known_rows().values()} - {""} <= {FREE, *price_list.names()}
+
+
+def test_a_gateway_of_free_models_starts_without_the_price_lists(monkeypatch: pytest.MonkeyPatch):
+    """To load them takes longer than anything else at the start."""
+    monkeypatch.setitem(sys.modules, "penstock.accounts.price_list", None)
+    config = parse('[models.fast]\ntarget = "demo/poet"', {})
+    monkeypatch.delattr("penstock.accounts.price_list")
+    assert config.price_book(config.catalog({}, "http://127.0.0.1:1")).of("demo", "poet", NOW).version == FREE
+    with pytest.raises(ImportError):
+        book("")
 
 
 def test_mistakes_say_where_they_are():

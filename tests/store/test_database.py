@@ -36,6 +36,15 @@ async def test_an_empty_database_is_migrated_and_then_left_alone(empty: Path | s
     assert await upgrade(empty) == Upgrade(NEWEST, NEWEST)
 
 
+async def test_a_database_that_is_up_to_date_is_opened_without_the_tools_that_migrate(
+    empty: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To load them takes longer than to open it."""
+    await upgrade(empty)
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    assert await upgrade(empty) == Upgrade(NEWEST, NEWEST)
+
+
 async def test_the_newest_migration_makes_the_tables_that_the_code_knows(empty: Path | str) -> None:
     def differences(connection: sa.Connection) -> list[object]:
         return compare_metadata(MigrationContext.configure(connection), METADATA)

@@ -5,9 +5,6 @@ import tempfile
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
 from msgspec import Struct
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,6 +19,10 @@ class Upgrade(Struct, frozen=True):
 
     before: str | None
     after: str
+
+
+class _MigrationError(Exception):
+    """Why a database could not be brought up to date."""
 
 
 class Database:
@@ -99,7 +100,7 @@ def _upgrade(location: Path | str) -> Upgrade:
     try:
         with engine.begin() as connection:
             return _migrate(connection)
-    except (DBAPIError, command.util.CommandError) as error:
+    except (DBAPIError, _MigrationError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise ConfigError(f"{_named(url)}: cannot be used: {' '.join(str(cause).split())}") from None
     finally:
@@ -117,15 +118,24 @@ def _migrate(connection: sa.Connection) -> Upgrade:
 
 
 def _run_migrations(connection: sa.Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - to import it takes longer than to open a database that is up to date
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", "penstock:store/migrations")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except command.util.CommandError as error:
+        raise _MigrationError(str(error)) from None
 
 
 def _revision(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    """Return what a migration has written down last; None if there was none."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
 def _url(location: Path | str) -> sa.URL:

@@ -7,6 +7,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH :=
+# Tests start many processes, each of which would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check golden fidelity corpus conformance bench chaos fmt changelog clean

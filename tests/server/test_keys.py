@@ -25,7 +25,8 @@ from tests import serving
 
 pytestmark = pytest.mark.anyio
 
-BODY = {"model": "demo/poet", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+MODEL = "demo/poet@ttft=0,gap=0"
+BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
 
 GRANTS: dict[str, Key] = {
     "unrestricted": Key("config:a", "a"),
@@ -79,11 +80,11 @@ async def test_every_carrier_of_a_key_gets_the_same_verdict_on_every_path() -> N
                         assert answer.status == status, (name, path)
                 for verb in ("generateContent", "streamGenerateContent", "countTokens"):
                     content = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
-                    target = f"/v1beta/models/demo/poet:{verb}{query}"
+                    target = f"/v1beta/models/{MODEL}:{verb}{query}"
                     async with session.post(target, json=content, headers=headers) as answer:
                         assert answer.status == status, (name, verb)
                 async with session.post(
-                    f"/v1/responses{query}", json={"model": "demo/poet", "input": "hi"}, headers=headers
+                    f"/v1/responses{query}", json={"model": MODEL, "input": "hi"}, headers=headers
                 ) as answer:
                     assert answer.status == status, name
 

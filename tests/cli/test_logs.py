@@ -1,5 +1,6 @@
 """Lines of the log: one JSON object each, whatever a client or an exception says."""
 
+import contextlib
 import io
 import json
 import logging
@@ -14,36 +15,47 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.cli.logs import configure_logs
+from penstock.cli.masking import Masking, secrets_of
+from penstock.config import parse
 
 
 class Stderr:
-    """A standard error that is no terminal."""
+    """A standard error."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, terminal: bool = False) -> None:
         self.buffer = io.BytesIO()
+        self._terminal = terminal
 
     def isatty(self) -> bool:
-        return False
+        return self._terminal
 
     def write(self, text: str) -> None:
         self.buffer.write(text.encode())
+
+    def flush(self) -> None:
+        pass
 
     @property
     def lines(self) -> list[bytes]:
         return self.buffer.getvalue().split(b"\n")[:-1]
 
 
-@pytest.fixture
-def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stderr]:
+@contextlib.contextmanager
+def configured(stderr: Stderr, monkeypatch: pytest.MonkeyPatch) -> Iterator[Masking]:
     before = structlog.get_config()
-    stderr = Stderr()
     monkeypatch.setattr(sys, "stderr", stderr)
     root = logging.getLogger()
     handlers, root.handlers = root.handlers, []
-    configure_logs("debug")
-    yield stderr
+    yield configure_logs("debug")
     root.handlers = handlers
     structlog.configure(**before)
+
+
+@pytest.fixture
+def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stderr]:
+    stderr = Stderr()
+    with configured(stderr, monkeypatch):
+        yield stderr
 
 
 def entry(stderr: Stderr) -> Any:
@@ -116,3 +128,73 @@ def test_a_credential_that_an_exception_quotes_is_overwritten(stderr: Stderr, wo
     logging.getLogger("somelib").error(words)
     assert secret.encode() not in stderr.buffer.getvalue()
     assert len(stderr.lines) == 2
+
+
+# ---- secrets that the process knows ----------------------------------------------------------------------------------
+
+ENVIRON = {
+    "OPENAI_API_KEY": "odd/provider+key=of-no-known-shape",
+    "TEAM_KEY": "team/key+canary",
+    "ADMIN": "admin/token+canary",
+    "PEPPER": "c0ffee00" * 8,
+    "STORE": "postgresql://penstock:data%2Fbase+canary@127.0.0.1:1/penstock",
+    "REDIS": "redis://:red%2Fis+canary@127.0.0.1:1/0",
+    "HEADER": "header/of+a+provider",
+}
+CONFIG = """
+admin.token = "${ADMIN}"
+store = { url = "${STORE}", pepper = "${PEPPER}" }
+shared.url = "${REDIS}"
+providers.lab = { protocol = "openai-chat", base_url = "http://127.0.0.1:1/v1", headers = { x-org = "${HEADER}" } }
+[[keys]]
+name = "team"
+key = "${TEAM_KEY}"
+"""
+SECRETS = [*ENVIRON.values(), "data%2Fbase+canary", "data/base+canary", "red/is+canary"]
+
+
+def test_every_secret_of_the_configuration_and_the_environment_is_known() -> None:
+    known = set(secrets_of(parse(CONFIG, ENVIRON), ENVIRON))
+    assert set(SECRETS) <= known
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["json", "terminal"])
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.promise("5.3")
+def test_a_secret_that_is_known_is_overwritten_wherever_it_stands(
+    secret: str, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = Stderr(terminal=terminal)
+    with configured(stderr, monkeypatch) as mask:
+        mask.learn(secrets_of(parse(CONFIG, ENVIRON), ENVIRON))
+        log = structlog.get_logger("test")
+        try:
+            raise RuntimeError(f"what is\n{secret}")
+        except RuntimeError:
+            log.exception("defect", path=f"/v1/{secret}", given={"deep": [secret]})
+        log.debug(f"said {secret!r}")
+        logging.getLogger("somelib").error("a library says %s", secret)
+        written = stderr.buffer.getvalue()
+    assert secret.encode() not in written
+    assert json.dumps(secret)[1:-1].encode() not in written
+    assert written.count(b"[key]") >= 5
+    assert b"RuntimeError" in written
+
+
+def test_what_others_say_on_a_terminal_is_masked_by_its_shape_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = Stderr(terminal=True)
+    with configured(stderr, monkeypatch):
+        try:
+            raise RuntimeError("cannot use sk-proj-abcdefgh/ijklmnop+0123")
+        except RuntimeError:
+            structlog.get_logger("test").exception("defect")
+    assert b"cannot use [key]" in stderr.buffer.getvalue()
+    assert b"ijklmnop" not in stderr.buffer.getvalue()
+
+
+def test_what_is_in_too_many_words_is_not_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = Stderr()
+    with configured(stderr, monkeypatch) as mask:
+        mask.learn(["none"])
+        structlog.get_logger("test").info("call", error="none")
+    assert json.loads(stderr.buffer.getvalue())["error"] == "none"

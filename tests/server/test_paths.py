@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.server.paths import match
+from penstock.server.paths import match, shown
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,25 @@ def test_an_unknown_path_tells_which_protocol_its_caller_probably_speaks(path: s
 def test_only_the_raw_path_counts(path: str) -> None:
     assert match(path).operation in {"unknown", "list_models"}
     assert match(path).operation == "unknown" or path.endswith("/models/")
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("/anthropic/v1/messages/count_tokens", "/anthropic/v1/messages/count_tokens"),
+        ("/v1beta/models/lab/gemini-2.5-pro:generateContent", "/v1beta/models/lab/*"),
+        ("/v1/responses/resp_0123456789abcdef", "/v1/responses/*"),
+        ("/v1/sk-abcdefghijklmnop/models", "/v1/*/models"),
+        ("/hunter2/v1/models", "/*/v1/models"),
+        ("/v1/%73%6b-abcdef", "/v1/*"),
+        ("/" + "a" * 25, "/*"),
+        ("", ""),
+    ],
+)
+def test_of_a_path_only_plain_words_are_logged(path: str, logged: str) -> None:
+    assert shown(path) == logged
+
+
+def test_no_more_than_two_hundred_characters_of_a_path_are_logged() -> None:
+    assert len(shown("/a" * 500)) == 200

@@ -1,6 +1,7 @@
 """Structured logs on standard error: lines for people on a terminal, one JSON object a line elsewhere.
 
-No line holds a credential, whatever an exception or a library says: what looks like one is overwritten.
+No line holds a credential, whatever an exception or a library says: the secrets that the process knows are overwritten
+wherever they stand, and so is what looks like one where others have the word.
 """
 
 import json
@@ -12,22 +13,20 @@ from typing import Any
 import msgspec
 import structlog
 
+from penstock.cli.masking import Masking
 from penstock.core.errors import ConfigError
-from penstock.upstreams.redact import mask_keys
 
 LEVELS = ("debug", "info", "warning", "error")
 
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@\"']*):[^/\s@\"']+@")
-
-_OTHERS_WORDS = ("exception", "says")
+_OTHERS_WORDS = ("exception", "says", "error", "why")
 """The fields that hold words of exceptions and libraries, which may quote what they were given."""
 
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
 """What JSON lets stand, and terminals obey or take for the end of a line."""
 
 
-def configure_logs(level: str) -> None:
-    """Set the level and the form of all logs.
+def configure_logs(level: str) -> Masking:
+    """Set the level and the form of all logs; return what is to be told which secrets there are.
 
     Raises:
         ConfigError: there is no such level.
@@ -36,21 +35,24 @@ def configure_logs(level: str) -> None:
         raise ConfigError(f'--log-level: unknown level "{level}"; known: {", ".join(LEVELS)}')
     render: Any = structlog.processors.JSONRenderer(serializer=_encode)
     factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
-    before: list[Any] = [structlog.processors.format_exc_info, _without_credentials]
     if sys.stderr.isatty():
-        render, factory, before = _for_people(), structlog.WriteLoggerFactory(sys.stderr), []
+        render, factory = _for_people(), structlog.WriteLoggerFactory(sys.stderr)
+    mask = Masking()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *before,
+            structlog.processors.format_exc_info,
+            _masked_words(mask),
             render,
+            _masked_line(mask),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Handler()], level=logging.WARNING)
+    return mask
 
 
 class _Handler(logging.Handler):
@@ -71,12 +73,21 @@ def _for_people() -> structlog.dev.ConsoleRenderer:
     )
 
 
-def _without_credentials(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
-    for field in _OTHERS_WORDS:
-        if isinstance(words := entry.get(field), str):
-            masked = mask_keys(words.encode("utf-8", "backslashreplace")).decode()
-            entry[field] = _URL_PASSWORD.sub(r"\1:[key]@", masked)
-    return entry
+def _masked_words(mask: Masking) -> Any:
+    def masked(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
+        for field in _OTHERS_WORDS:
+            if isinstance(words := entry.get(field), str):
+                entry[field] = mask.words(words)
+        return entry
+
+    return masked
+
+
+def _masked_line(mask: Masking) -> Any:
+    def masked(_logger: object, _method: str, rendered: str | bytes) -> str | bytes:
+        return mask.line(rendered)
+
+    return masked
 
 
 def _encode(entry: dict[str, Any], **_: Any) -> bytes:

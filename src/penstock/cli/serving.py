@@ -17,6 +17,7 @@ from rich.markup import escape
 from penstock.accounts.admin_tokens import AdminTokens
 from penstock.accounts.manage import KeyManager
 from penstock.cli.logs import configure_logs
+from penstock.cli.masking import Masking, secrets_of
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
@@ -66,15 +67,16 @@ async def serve(path: Path | None, given: Given, log_level: str, environ: Mappin
     Raises:
         ConfigError: the configuration cannot be used.
     """
-    configure_logs(log_level)
+    mask = configure_logs(log_level)
     stop = stop_event()
 
     def read() -> Config:
         return overridden(load(path, environ), given)
 
     config = read()
+    mask.learn(secrets_of(config, environ))
     if config.server.workers == 1:
-        await serve_until(stop, read, environ, lambda served: announce(config, served))
+        await serve_until(stop, read, environ, lambda served: announce(config, served), mask=mask)
     else:
         from penstock.cli.workers import Task, supervise  # noqa: PLC0415 - workers need this module
 
@@ -87,6 +89,7 @@ async def serve_until(
     environ: Mapping[str, str],
     ready: Callable[[Served], None],
     *,
+    mask: Masking,
     listening: socket.socket | None = None,
     tell_reloaded: Callable[[], None] = lambda: None,
 ) -> None:
@@ -97,15 +100,18 @@ async def serve_until(
         read: reads the configuration, at the start and for a reload.
         environ: where credentials are looked for.
         ready: is called when the gateway serves.
+        mask: learns each secret before anything is done with it.
         listening: a socket to serve on, instead of the address that the configuration names.
         tell_reloaded: is called when the admin API has had the configuration read again.
 
     Raises:
         ConfigError: the configuration cannot be used.
     """
+    read = _learning(read, environ, mask)
     config, data = read(), data_directory(environ)
     async with open_stores(config, data) as stores, contextlib.AsyncExitStack() as open_parts:
         keys, first = await open_directory(config, KeyFile(data), stores.keys)
+        mask.learn([keys.pepper.hex()])
         tokens = AdminTokens(config.admin.token, AdminFile(data), keys.pepper)
         with listening_told(config):
             service = await start(
@@ -119,6 +125,17 @@ async def serve_until(
         token = await tokens.first() if admin else None
         ready(Served(service.address, tuple(service.serving.catalog.providers), first, admin, token))
         await stop.wait()
+
+
+def _learning(read: Callable[[], Config], environ: Mapping[str, str], mask: Masking) -> Callable[[], Config]:
+    """Return what reads the configuration, and has its secrets masked before anybody can log them."""
+
+    def read_and_learn() -> Config:
+        config = read()
+        mask.learn(secrets_of(config, environ))
+        return config
+
+    return read_and_learn
 
 
 @contextlib.asynccontextmanager

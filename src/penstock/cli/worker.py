@@ -24,7 +24,7 @@ async def work(task: Task) -> None:
     Raises:
         ConfigError: the configuration cannot be used.
     """
-    configure_logs(task.log_level)
+    mask = configure_logs(task.log_level)
     stop, parent = stop_event(), Parent(task.link)
     asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the parent to stop its workers
@@ -41,7 +41,7 @@ async def work(task: Task) -> None:
         parent.tell_ready()
 
     listening = socket.socket(fileno=task.listening)
-    await serve_until(stop, read, os.environ, ready, listening=listening, tell_reloaded=parent.tell_reloaded)
+    await serve_until(stop, read, os.environ, ready, mask=mask, listening=listening, tell_reloaded=parent.tell_reloaded)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from penstock.server.client import STREAM_HEADERS, StreamClient
 from penstock.server.door import Door
 from penstock.server.http import HttpFault, Request, Response
 from penstock.server.metrics import Metrics
-from penstock.server.paths import Match, match
+from penstock.server.paths import Match, match, shown
 from penstock.server.readers import Readers, stream_headers
 from penstock.server.tracing import NOTHING, Tracing
 from penstock.upstreams.catalog import Catalog
@@ -329,5 +329,5 @@ def _refused(fault: Fault, request: Request, found: Match, request_id: str) -> R
         headers["Allow"] = ", ".join(found.methods)
     if status == HTTPStatus.UPGRADE_REQUIRED:
         headers["Upgrade"] = "HTTP/1.1"  # what is spoken here; RFC 9110, 15.5.22 demands that it is said
-    _log.info("refused", request_id=request_id, status=status, kind=info.kind, path=request.raw_path[:200])
+    _log.info("refused", request_id=request_id, status=status, kind=info.kind, path=shown(request.raw_path))
     return Response(body, status, headers)

@@ -19,6 +19,12 @@ Operation = Literal[
     "serve", "count", "pass", "kept", "list_models", "get_model", "usage", "stream", "base", "health", "unknown"
 ]
 
+_WORD = re.compile(r"(?:[a-z_]{1,24}|v[0-9][a-z]{0,5})(?::[A-Za-z]{1,24})?")
+"""A part of a path that can be shown: no key and no id is made of nothing but small letters."""
+
+MAX_SHOWN = 200
+"""Characters of a path that are shown."""
+
 _VERSIONS = r"(?:/v1|/v1beta|/v1alpha)*"
 _BASE = f"(?P<base>{'|'.join(protocol.base for protocol in PROTOCOLS.values())})?"
 _OF_BASE = {protocol.base: protocol.name for protocol in PROTOCOLS.values()}
@@ -102,6 +108,12 @@ def match(raw_path: str) -> Match:
             unquote(groups.get("id") or ""),
         )
     return Match("unknown", _guess(raw_path))
+
+
+def shown(raw_path: str) -> str:
+    """Return a path as it may be logged: names of models, ids, and whatever somebody put there by mistake are a `*`."""
+    parts = raw_path[:MAX_SHOWN].split("/")
+    return "/".join(part if not part or _WORD.fullmatch(part) else "*" for part in parts)
 
 
 def _guess(raw_path: str) -> str:

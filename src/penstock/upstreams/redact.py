@@ -48,7 +48,7 @@ _REPLACEMENTS = tuple(
 
 # In bodies, which hold ids, signatures and prose, only what can be nothing else is a key.
 _KEYS = re.compile(
-    rf"(?<![-_A-Za-z0-9])(?:{_PREFIXES}[-_.A-Za-z0-9]{{16,}}|AIza[-_A-Za-z0-9]{{30,}}|ya29\.[-_.A-Za-z0-9]{{20,}}"
+    rf"(?<![-_A-Za-z0-9])(?:{_PREFIXES}[-_.+/=A-Za-z0-9]{{16,}}|AIza[-_A-Za-z0-9]{{30,}}|ya29\.[-_.A-Za-z0-9]{{20,}}"
     r"|eyJ[-_A-Za-z0-9]{8,}\.[-_A-Za-z0-9]{8,}\.[-_A-Za-z0-9]{8,}|AKIA[0-9A-Z]{16}(?![0-9A-Za-z]))"
     r"|(?<=[Bb]earer )[-_.~+/=A-Za-z0-9]{16,}".encode()
 )
@@ -62,20 +62,20 @@ def mask_keys(body: bytes, known: Iterable[str] = ()) -> bytes:
         known: keys to look for by their own text, in all spellings that JSON and URLs have for them, besides what
             looks like a key of a provider or of this gateway.
     """
-    for spelling in _spellings(known):
+    for spelling in spellings(known):
         body = body.replace(spelling.encode(), b"[key]".ljust(len(spelling), b"*"))
     return _KEYS.sub(lambda match: b"[key]".ljust(len(match.group()), b"*"), body)
 
 
-def _spellings(known: Iterable[str]) -> list[str]:
+def spellings(known: Iterable[str]) -> list[str]:
     """Return keys in all spellings that JSON and URLs have for them, the longest first."""
-    spellings = {
+    found = {
         spelling
         for key in known
         if len(key) >= MIN_SECRET
         for spelling in (key, json.dumps(key)[1:-1], key.replace("/", "\\/"), quote(key, safe=""))
     }
-    return sorted(spellings, key=len, reverse=True)
+    return sorted(found, key=len, reverse=True)
 
 
 def redact(text: str, known: Iterable[str] = ()) -> str:
@@ -87,7 +87,7 @@ def redact(text: str, known: Iterable[str] = ()) -> str:
     """
     if _HTML.search(text):
         return NO_TEXT
-    for spelling in _spellings(known):
+    for spelling in spellings(known):
         text = text.replace(spelling, "[key]")
     text = _SPACE.sub(" ", text[: MAX_LENGTH * 4]).strip()
     for pattern, replacement in _REPLACEMENTS:

@@ -18,6 +18,7 @@ from penstock.server.admin.route import Asked, Route
 from penstock.server.admin.routes import METRICS, match
 from penstock.server.admin.shapes import Nothing
 from penstock.server.http import Request, Response
+from penstock.server.paths import shown
 from penstock.store.errors import StoreUnavailableError
 
 _log = structlog.get_logger("penstock.admin")
@@ -60,7 +61,7 @@ class AdminEndpoints:
             "administered",
             request_id=request_id,
             method=request.method,
-            path=request.raw_path[:200],
+            path=shown(request.raw_path),
             status=answer.status,
         )
         return answer

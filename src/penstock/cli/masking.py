@@ -56,6 +56,12 @@ class Masking:
         return _URL_PASSWORD.sub(rf"\1:{_MASK}@", masked)
 
 
+def masked_by(mask: Masking, config: Config, environ: Mapping[str, str]) -> Config:
+    """Return a configuration whose secrets no line of the log will show."""
+    mask.learn(secrets_of(config, environ))
+    return config
+
+
 def secrets_of(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     """Yield every secret that a configuration and the environment give the gateway, and the passwords in its URLs."""
     held: list[Any] = [config]

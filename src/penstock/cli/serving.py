@@ -17,7 +17,7 @@ from rich.markup import escape
 from penstock.accounts.admin_tokens import AdminTokens
 from penstock.accounts.manage import KeyManager
 from penstock.cli.logs import configure_logs
-from penstock.cli.masking import Masking, secrets_of
+from penstock.cli.masking import Masking, masked_by
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
@@ -71,10 +71,9 @@ async def serve(path: Path | None, given: Given, log_level: str, environ: Mappin
     stop = stop_event()
 
     def read() -> Config:
-        return overridden(load(path, environ), given)
+        return masked_by(mask, overridden(load(path, environ), given), environ)
 
     config = read()
-    mask.learn(secrets_of(config, environ))
     if config.server.workers == 1:
         await serve_until(stop, read, environ, lambda served: announce(config, served), mask=mask)
     else:
@@ -100,14 +99,13 @@ async def serve_until(
         read: reads the configuration, at the start and for a reload.
         environ: where credentials are looked for.
         ready: is called when the gateway serves.
-        mask: learns each secret before anything is done with it.
+        mask: learns the secret that no configuration has.
         listening: a socket to serve on, instead of the address that the configuration names.
         tell_reloaded: is called when the admin API has had the configuration read again.
 
     Raises:
         ConfigError: the configuration cannot be used.
     """
-    read = _learning(read, environ, mask)
     config, data = read(), data_directory(environ)
     async with open_stores(config, data) as stores, contextlib.AsyncExitStack() as open_parts:
         keys, first = await open_directory(config, KeyFile(data), stores.keys)
@@ -120,22 +118,10 @@ async def serve_until(
         open_parts.push_async_callback(service.close)
         _spare_the_collector()
         _reload_on_hangup(service)
-        keys_managed = KeyManager(stores.keys, keys.pepper)
-        admin = await service.administer(tokens, keys_managed, stores.database, tell_reloaded)
+        admin = await service.administer(tokens, KeyManager(stores.keys, keys.pepper), stores.database, tell_reloaded)
         token = await tokens.first() if admin else None
         ready(Served(service.address, tuple(service.serving.catalog.providers), first, admin, token))
         await stop.wait()
-
-
-def _learning(read: Callable[[], Config], environ: Mapping[str, str], mask: Masking) -> Callable[[], Config]:
-    """Return what reads the configuration, and has its secrets masked before anybody can log them."""
-
-    def read_and_learn() -> Config:
-        config = read()
-        mask.learn(secrets_of(config, environ))
-        return config
-
-    return read_and_learn
 
 
 @contextlib.asynccontextmanager

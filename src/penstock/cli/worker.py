@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from penstock.cli.logs import configure_logs
+from penstock.cli.masking import masked_by
 from penstock.cli.running import run_to_end
 from penstock.cli.serving import Served, overridden, serve_until, stop_event
 from penstock.cli.workers import Task
@@ -32,7 +33,7 @@ async def work(task: Task) -> None:
 
     def read() -> Config:
         config = load(Path(task.config) if task.config else None, os.environ)
-        config = overridden(config, task.given)
+        config = masked_by(mask, overridden(config, task.given), os.environ)
         if task.admin:
             return config
         return msgspec.structs.replace(config, admin=msgspec.structs.replace(config.admin, enabled=False))

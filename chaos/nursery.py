@@ -9,10 +9,14 @@ To start Python and import everything takes seconds; so one process imports it, 
 """
 
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -20,18 +24,25 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
+_LOADED = (
+    *("penstock.cli.checking", "penstock.cli.demonstration", "penstock.cli.managing", "penstock.cli.serving"),
+    *("penstock.cli.databases", "penstock.accounts.price_list", "alembic.command", "typer.rich_utils", "uvloop"),
+)
+"""What commands import where they need it."""
+
 
 class _Start(Struct, tag=True):
     arguments: list[str]
     environ: dict[str, str]
     log: str
+    errors: str
 
 
-class _Wait(Struct, tag=True):
+class _Poll(Struct, tag=True):
     pid: int
 
 
-_Order = _Start | _Wait
+_Order = _Start | _Poll
 
 
 class Nursery:
@@ -40,35 +51,48 @@ class Nursery:
     def __init__(self, orders: IO[bytes], answers: IO[bytes]) -> None:
         self._orders = orders
         self._answers = answers
+        self._asking = threading.Lock()
 
-    def start(self, arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> int:
-        """Start `penstock` with some arguments; return its process id. What it prints is appended to `log`."""
-        return self._ask(_Start(list(arguments), dict(environ), str(log)))
+    def start(self, arguments: Sequence[str], environ: Mapping[str, str], log: Path, errors: Path | None = None) -> int:
+        """Start `penstock` with some arguments; return its process id.
+
+        What it prints is appended to `log`, and what it prints to standard error to `errors`, if that is given.
+        """
+        pid = self._ask(_Start(list(arguments), dict(environ), str(log), str(errors or log)))
+        assert pid is not None
+        return pid
+
+    def poll(self, pid: int) -> int | None:
+        """Return the exit status of a command, negative if a signal ended it; None if it runs. It is told once."""
+        return self._ask(_Poll(pid))
 
     def wait(self, pid: int) -> int:
-        """Wait for the end of a command; return its exit status, negative if a signal ended it."""
-        return self._ask(_Wait(pid))
+        """Wait for the end of a command; return its exit status."""
+        while (status := self.poll(pid)) is None:
+            time.sleep(0.005)
+        return status
 
-    def _ask(self, order: _Order) -> int:
-        self._orders.write(msgspec.json.encode(order) + b"\n")
-        self._orders.flush()
-        return int(self._answers.readline())
+    def _ask(self, order: _Order) -> int | None:
+        with self._asking:
+            self._orders.write(msgspec.json.encode(order) + b"\n")
+            self._orders.flush()
+            return msgspec.json.decode(self._answers.readline(), type=int | None)
 
 
 @contextlib.contextmanager
-def nursery() -> Iterator[Nursery]:
-    """Run a nursery."""
+def nursery(environ: Mapping[str, str] | None = None) -> Iterator[Nursery]:
+    """Run a nursery in an environment, by default that of this process."""
     command = [sys.executable, "-m", "chaos.nursery"]
     root = Path(__file__).parent.parent
-    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=root, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         yield Nursery(process.stdin, process.stdout)
 
 
 def _main() -> None:
-    from penstock.cli import app, serving  # noqa: F401, PLC0415 - what this process is for
-
+    for module in _LOADED:
+        importlib.import_module(module)
     running: set[int] = set()
     for line in sys.stdin.buffer:
         match msgspec.json.decode(line, type=_Order):
@@ -78,10 +102,11 @@ def _main() -> None:
                     _become(order)
                 running.add(pid)
                 answer = pid
-            case _Wait(pid):
-                answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                running.discard(pid)
-        print(answer, flush=True)
+            case _Poll(pid):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                answer = os.waitstatus_to_exitcode(status) if ended else None
+                running.discard(ended)
+        print(msgspec.json.encode(answer).decode(), flush=True)
     for pid in running:
         os.kill(pid, signal.SIGKILL)
 
@@ -91,15 +116,16 @@ def _become(order: _Start) -> None:
     from penstock.cli import app  # noqa: PLC0415 - imported before
 
     os.environ.update(order.environ)
-    log = os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    for descriptor, path in ((1, order.log), (2, order.errors)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), descriptor)
     status = 1
     try:
         app(order.arguments, prog_name="penstock")
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.cli.test_commands import complaint, penstock, running
+from tests.cli.processes import complaint, penstock, running
 
 CONFIG = '[server]\nport = 0\n[admin]\nport = 0\n[models.{alias}]\ntarget = "demo/poet"\n'
 

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from penstock.conformance.report import Breach, Check, Figures, Outcome, ProtocolReport, Report
-from tests.cli.test_commands import complaint, penstock
+from tests.cli.processes import complaint, penstock
 from tests.conformance.endpoint import KEY as SECRET
 from tests.conformance.endpoint import Answer, Call, Script, endpoint, good, stream, whole
 from tests.sdk.running import model, running_gateway

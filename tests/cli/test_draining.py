@@ -11,17 +11,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.cli.test_commands import KEY, Running, running
+from tests.cli.processes import Running, running
+from tests.cli.test_commands import KEY
 
 pytestmark = pytest.mark.anyio
 
 STREAMS = 40
-MODEL = "demo/poet@ttft=0,gap=0.05,length=40"  # two seconds
+SHORT, LONG = (f"demo/poet@ttft=0,gap=0.05,length={tokens}" for tokens in (40, 1200))  # two seconds, and a minute
 
 
 @pytest.mark.promise("3.2", "4.10")
 async def test_streams_that_end_in_time_are_whole_and_the_process_goes_with_the_last(tmp_path: Path) -> None:
-    async with streaming(tmp_path) as (gateway, answers):
+    async with streaming(tmp_path, SHORT) as (gateway, answers):
         gateway.process.terminate()
         read = await asyncio.gather(*answers)
         ended = time.monotonic()
@@ -32,7 +33,7 @@ async def test_streams_that_end_in_time_are_whole_and_the_process_goes_with_the_
 
 
 async def test_streams_that_do_not_end_in_time_are_broken_in_words_and_settled(tmp_path: Path) -> None:
-    async with streaming(tmp_path, "drain = 0.3") as (gateway, answers):
+    async with streaming(tmp_path, LONG, "drain = 0.3") as (gateway, answers):
         gateway.process.terminate()
         began = time.monotonic()
         read = await asyncio.gather(*answers)
@@ -45,7 +46,7 @@ async def test_streams_that_do_not_end_in_time_are_broken_in_words_and_settled(t
 
 @pytest.mark.promise("4.10")
 async def test_a_second_signal_ends_the_process_at_once_and_the_next_start_settles_what_it_left(tmp_path: Path) -> None:
-    async with streaming(tmp_path) as (gateway, answers):
+    async with streaming(tmp_path, LONG) as (gateway, answers):
         gateway.process.terminate()
         await asyncio.sleep(0.2)
         began = time.monotonic()
@@ -58,7 +59,9 @@ async def test_a_second_signal_ends_the_process_at_once_and_the_next_start_settl
 
 
 @contextlib.asynccontextmanager
-async def streaming(directory: Path, settings: str = "") -> AsyncIterator[tuple[Running, list[asyncio.Task[bytes]]]]:
+async def streaming(
+    directory: Path, model: str, settings: str = ""
+) -> AsyncIterator[tuple[Running, list[asyncio.Task[bytes]]]]:
     """Run a gateway with streams that have all begun."""
     config = directory / "penstock.toml"
     config.write_text(f"[admin]\nenabled = false\n[server]\nport = 0\n{settings}\n")
@@ -68,15 +71,15 @@ async def streaming(directory: Path, settings: str = "") -> AsyncIterator[tuple[
         headers = {"authorization": f"Bearer {key.group()}"}
         async with aiohttp.ClientSession(gateway.address, headers=headers) as session:
             begun = asyncio.Semaphore(0)
-            answers = [asyncio.create_task(_read(session, begun)) for _ in range(STREAMS)]
+            answers = [asyncio.create_task(_read(session, model, begun)) for _ in range(STREAMS)]
             for _ in answers:
                 await begun.acquire()
             yield gateway, answers
 
 
-async def _read(session: aiohttp.ClientSession, begun: asyncio.Semaphore) -> bytes:
+async def _read(session: aiohttp.ClientSession, model: str, begun: asyncio.Semaphore) -> bytes:
     """Return what comes of an answer, to its end or its break."""
-    body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
     read = b""
     with contextlib.suppress(aiohttp.ClientError):
         async with session.post("/v1/chat/completions", json=body) as response:

@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -17,7 +15,7 @@ import pytest
 
 from penstock.store.database import Database
 from tests.accounts.books import Books
-from tests.cli.test_commands import environment
+from tests.cli import processes
 from tests.serving import HANG, KEY, STREAM_HEAD, Upstream, chunk, replaying, whole
 from tests.store.servers import PostgresServer, RedisServer
 
@@ -50,9 +48,9 @@ def anyio_backend() -> str:
 class Process:
     """`penstock serve`, and a client of it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, address: str, session: aiohttp.ClientSession) -> None:
-        self.process = process
-        self.address = address
+    def __init__(self, running: processes.Running, session: aiohttp.ClientSession) -> None:
+        self.process = running.process
+        self.address = running.address
         self.session = session
 
     @property
@@ -77,26 +75,15 @@ class Process:
 async def serve(directory: Path, config: str, *options: str) -> AsyncIterator[Process]:
     path = directory / "penstock.toml"
     path.write_text(config)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "penstock", "serve", "--config", str(path), "--port", "0", *options),
-        env=environment(directory / "data"),
-        stdout=asyncio.subprocess.PIPE,
-    )
+    command = ("serve", "--config", str(path), "--port", "0", *options)
+    process = processes.Process(directory / "data", *command)
     try:
-        printed = ""
-        assert process.stdout is not None
-        while "curl" not in printed:
-            line = (await process.stdout.readline()).decode()
-            assert line, printed
-            printed += line
-        found = re.search(r"http://127\.0\.0\.1:\d+", printed)
-        assert found is not None
+        gateway = await asyncio.to_thread(processes.Running, process, "curl")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            yield Process(process, found.group(), session)
+            yield Process(gateway, session)
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await asyncio.wait_for(process.wait(), 30)
+        process.terminate()
+        await asyncio.to_thread(process.wait, 30)
 
 
 def configuration(upstream: Upstream, terms: str = "", rest: str = "") -> str:

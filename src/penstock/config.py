@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from msgspec import Meta, Struct
 
@@ -147,6 +147,8 @@ class StreamsSettings(Struct, frozen=True):
 
     Attributes:
         resume: whether anything is.
+        journal: where; in the memory of the process, or beside it in SQLite's file `journals.db` of the data directory,
+            so that it outlives the process and others on the machine can read it.
         journal_megabytes: of all answers together; above, the oldest that are complete make way.
         stream_kilobytes: of one; a longer one goes on, and can be read by nobody else.
         keep_seconds: how long, after the end.
@@ -155,6 +157,7 @@ class StreamsSettings(Struct, frozen=True):
     """
 
     resume: bool = True
+    journal: Literal["memory", "sqlite"] = "memory"
     journal_megabytes: Annotated[int, Meta(ge=1)] = 64
     stream_kilobytes: Annotated[int, Meta(ge=1)] = 1024
     keep_seconds: Annotated[float, Meta(gt=0)] = 600.0

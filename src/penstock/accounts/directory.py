@@ -9,6 +9,7 @@ A directory without a store knows the keys of the config only, and need not be s
 
 import asyncio
 import contextlib
+import hashlib
 import hmac
 import time
 from collections.abc import Callable, Iterable
@@ -91,6 +92,10 @@ class KeyDirectory:
         if known is None or not found or (known.until is not None and self._clock() >= known.until):
             raise unknown_key(secret)
         return known.key
+
+    def derived(self, purpose: bytes) -> bytes:
+        """Return a secret for a purpose (up to 16 bytes), the same wherever the pepper is."""
+        return hashlib.blake2b(key=self._pepper, person=purpose).digest()
 
     def changed(self) -> None:
         """Look at the store now: somebody says that it was changed."""

@@ -20,21 +20,20 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from penstock.accounts.keys import Key
 from penstock.config import StreamsSettings
 from penstock.core.errors import ClientFault, ErrorInfo, Fault, bad_request
 from penstock.core.events import Failure
 from penstock.gateway.background import Renaming, Running
 from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer
-from penstock.gateway.journal import Copy, Journal, Room, expired
+from penstock.gateway.detached import Detached
+from penstock.gateway.durable import INTERRUPTED, Durable
+from penstock.gateway.journal import Journal, Room, expired
 from penstock.gateway.kept import KeepingClient
 
 PREFIX = "strm_"
 MAX_KEY = 255
 """Characters of an `Idempotency-Key`."""
-
-INTERRUPTED = ErrorInfo(
-    "stream_incomplete", "The gateway was stopped in the middle of this answer.", code="interrupted"
-)
 
 Replay = Literal["live", "attached", "replay"]
 
@@ -69,40 +68,6 @@ class Served(Protocol):
         ...
 
 
-class Detached:
-    """A call that goes on by itself.
-
-    Attributes:
-        id: what its key knows it by.
-        owner: the id of that key.
-        call: what was asked.
-        print: the fingerprint of what was asked.
-        journal: what it becomes.
-        running: what is told of it where it runs in the background.
-        task: that serves it.
-        cancelled: whether somebody asked for its end.
-    """
-
-    def __init__(self, id_: str, call: Call, print_: bytes, journal: Journal, running: Running | None = None) -> None:
-        self.id = id_
-        self.owner = call.key.id
-        self.call = call
-        self.print = print_
-        self.journal = journal
-        self.running = running
-        self.task: asyncio.Task[None] | None = None
-        self.cancelled = False
-
-    @property
-    def state(self) -> str:
-        """What has become of it, in a word."""
-        if not self.journal.over:
-            return "running"
-        if self.cancelled:
-            return "cancelled"
-        return self.journal.ended or "failed"
-
-
 class Resuming:
     """The calls of one process that clients can come back to."""
 
@@ -111,14 +76,24 @@ class Resuming:
         gateway: Served,
         prepare: Callable[[Call], Awaitable[Call]],
         settings: StreamsSettings,
-        copy: Callable[["Detached"], Copy] | None = None,
         secret: bytes | None = None,
+        durable: Durable | None = None,
     ) -> None:
-        """Serve calls with `gateway`, once `prepare` has readied them; write each down with `copy`, if it is given."""
+        """Serve calls with `gateway`, once `prepare` has readied them.
+
+        Args:
+            gateway: serves calls.
+            prepare: readies them.
+            settings: what is kept, and for how long.
+            secret: what marks are made with; what outlives the process needs one that does, too.
+            durable: where calls are written down.
+        """
         self.settings = settings
         self._gateway = gateway
         self._prepare = prepare
-        self._copy = copy
+        self._durable = durable
+        if durable is not None:
+            durable.cancel = self._cancel_own
         self._secret = secret or secrets.token_bytes(32)
         self._room = Room(settings.journal_megabytes * 2**20, settings.stream_kilobytes * 1024)
         self._by_id: dict[str, Detached] = {}
@@ -134,37 +109,47 @@ class Resuming:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def begin(self, call: Call, wish: Wish) -> tuple[Detached, Replay]:
+    async def begin(self, call: Call, wish: Wish) -> tuple[Detached, Replay]:
         """Return the call that a request is: one that is there already, or a new one, which then runs.
 
         Raises:
             ClientFault: its name stands for another request, or what it wants the rest of is not there.
         """
         if wish.name is None:
-            return self._detach(call, b""), "live"
+            detached = self._detached(call, b"")
+            if self._durable is not None:
+                await self._durable.claim(detached, None)
+            return self._started(detached), "live"
         name, print_ = (call.key.id, wish.name), fingerprint(call)
-        found = self._by_name.get(name)
-        if found is not None:
-            if not hmac.compare_digest(found.print, print_):
-                raise _another()
-            return found, "replay" if found.journal.over else "attached"
-        if wish.after is not None:
+        found = self._by_name.get(name) or await self._elsewhere(call.key, wish.name)
+        if found is None and wish.after is None:
+            detached = self._detached(call, print_)
+            if self._durable is None or await self._durable.claim(detached, wish.name):
+                self._by_name[name] = detached
+                return self._started(detached), "live"
+            # Whoever was first may be a request that this process serves.
+            found = self._by_name.get(name) or await self._elsewhere(call.key, wish.name)
+        if found is None:
             raise expired()
-        self._by_name[name] = detached = self._detach(call, print_)
-        return detached, "live"
+        if not hmac.compare_digest(found.print, print_):
+            raise _another()
+        return found, "replay" if found.journal.over else "attached"
 
-    def find(self, owner: str, id_: str) -> Detached:
+    async def find(self, key: Key, id_: str) -> Detached:
         """Return the call of an id.
 
         Raises:
             ClientFault: there is none that belongs to this key, or it is no longer kept.
         """
         found = self._by_id.get(id_)
-        if found is not None and found.owner == owner:
+        if found is not None and found.owner == key.id:
             return found
-        if hmac.compare_digest(id_.encode(), self._id(owner, id_[len(PREFIX) : len(PREFIX) + 32]).encode()):
+        if not hmac.compare_digest(id_.encode(), self._id(key.id, id_[len(PREFIX) : len(PREFIX) + 32]).encode()):
+            raise ClientFault(ErrorInfo("not_found", "There is no such stream."))
+        restored = None if self._durable is None else await self._durable.found(key, id_, self.journal)
+        if restored is None:
             raise expired()
-        raise ClientFault(ErrorInfo("not_found", "There is no such stream."))
+        return restored
 
     def in_background(self, owner: str, answer: str) -> Detached | None:
         """Return the call that an answer that runs in the background, or did a while ago, comes from."""
@@ -174,6 +159,8 @@ class Resuming:
     async def cancel(self, detached: Detached) -> None:
         """End a call, and return when it is over."""
         task = detached.task
+        if task is None and self._durable is not None:
+            await self._durable.unwanted(detached)
         if task is None or detached.journal.over:
             return
         detached.cancelled = True
@@ -193,12 +180,21 @@ class Resuming:
         if timer is not None:
             timer.cancel()
 
-    def journal(self, call: Call, copy: Copy | None = None) -> Journal:
+    def journal(self, call: Call) -> Journal:
         """Return a new journal for the answer to a call."""
         framed = call.inbound.stream and not call.inbound.array
-        return Journal(self._room, call.protocol.heartbeat, framed=framed, copy=copy)
+        return Journal(self._room, call.protocol.heartbeat, framed=framed)
 
-    def _detach(self, call: Call, print_: bytes) -> Detached:
+    async def _elsewhere(self, key: Key, name: str) -> Detached | None:
+        """Return the call of a name that another process serves, or served before this one began."""
+        return None if self._durable is None else await self._durable.named(key, name, self.journal)
+
+    async def _cancel_own(self, id_: str) -> None:
+        detached = self._by_id.get(id_)
+        if detached is not None:
+            await self.cancel(detached)
+
+    def _detached(self, call: Call, print_: bytes) -> Detached:
         background = call.protocol.background
         streamed = background.wish(call.inbound) if background is not None else None
         running = None
@@ -206,10 +202,11 @@ class Resuming:
             running = Running(call, background)
             call = msgspec.structs.replace(call, inbound=streamed)
         id_ = self._id(call.key.id, secrets.token_hex(16))
-        detached = Detached(id_, call, print_, self.journal(call), running)
-        if self._copy is not None:
-            detached.journal.copy = self._copy(detached)
-        self._by_id[id_] = detached
+        return Detached(id_, call, print_, self.journal(call), running)
+
+    def _started(self, detached: Detached) -> Detached:
+        running = detached.running
+        self._by_id[detached.id] = detached
         if running is not None:
             self._by_id[running.id] = detached
         else:
@@ -262,6 +259,8 @@ class Resuming:
         if journal.headers is None:
             self._release(detached)
             journal.fail(fault)
+            if journal.copy is not None:
+                journal.copy.forgotten()
         else:
             await journal.abort(call.protocol.encoder(call.reply()).encode(Failure(fault.info)))
 

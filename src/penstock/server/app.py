@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from penstock.accounts.usage import own_usage
 from penstock.config import Config, ResponsesSettings, ServerSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
+from penstock.gateway.durable import Durable
 from penstock.gateway.kept import Kept
 from penstock.gateway.resuming import Resuming
 from penstock.gateway.run import Books
@@ -41,6 +43,7 @@ from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
+from penstock.store.processes import Processes
 from penstock.store.responses import ResponseStore
 from penstock.store.shared import SharedStore
 from penstock.store.usage import UsageStore
@@ -146,7 +149,11 @@ async def start(
         serving = Serving(config, lambda now: now.catalog(environ, scripted), keys, read or (lambda: config))
         metrics = Metrics()
         door = Door(keys, config.server.trusted_proxies)
-        gateway, endpoints = _open_endpoints(started, serving, metrics, door, ledger=ledger, database=database)
+        durable = await _open_durable(started, config, directory)
+        secret = keys.derived(b"streams")
+        gateway, endpoints = _open_endpoints(
+            started, serving, metrics, door, ledger=ledger, database=database, durable=durable, secret=secret
+        )
         server = config.server
         listener = await listen(endpoints.handle, server.host, server.port, server.limits, listening)
         started.push_async_callback(_stop, listener, gateway, server)
@@ -178,6 +185,8 @@ def _open_endpoints(
     *,
     ledger: Ledger,
     database: Database,
+    durable: Durable | None,
+    secret: bytes,
 ) -> tuple[Gateway, Endpoints]:
     """Return what serves calls, and what serves requests."""
     config = serving.config
@@ -189,7 +198,7 @@ def _open_endpoints(
     gateway = Gateway(serving.catalog, transport, books, config.server.heartbeat)
     started.push_async_callback(gateway.close)
     kept = Kept(_response_store(config.responses, database))
-    resuming = Resuming(gateway, kept.prepared, config.streams)
+    resuming = Resuming(gateway, kept.prepared, config.streams, secret, durable)
     started.push_async_callback(resuming.close)
     endpoints = Endpoints(
         gateway,
@@ -202,6 +211,21 @@ def _open_endpoints(
         tracing=tracing,
     )
     return gateway, endpoints
+
+
+async def _open_durable(started: contextlib.AsyncExitStack, config: Config, directory: Path) -> Durable | None:
+    """Return what writes streams down, if that is to be."""
+    if config.streams.journal == "memory" or not config.streams.resume:
+        return None
+    database = await Database.open(directory / "journals.db")
+    started.push_async_callback(database.close)
+    durable = Durable(database, Processes(database, directory, secrets.token_hex(8)), config.streams)
+    started.push_async_callback(durable.close)
+    try:
+        await durable.start()
+    except (StoreUnavailableError, SQLAlchemyError) as error:
+        raise ConfigError(f"the journals of streams cannot be used: {error}") from None
+    return durable
 
 
 async def _open_ledger(database: Database, directory: Path, shared: SharedStore | None) -> Ledger:

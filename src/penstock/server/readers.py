@@ -9,10 +9,11 @@ import msgspec
 from penstock.accounts.keys import Key
 from penstock.core.errors import Fault
 from penstock.gateway.call import Call, Client, WholeAnswer
+from penstock.gateway.detached import Detached
 from penstock.gateway.grace import Graced, Orphan, Orphans
 from penstock.gateway.journal import Reader
 from penstock.gateway.kept import KeepingClient
-from penstock.gateway.resuming import Detached, Replay, Resuming, Wish, read_number
+from penstock.gateway.resuming import Replay, Resuming, Wish, read_number
 from penstock.server.client import STREAM_HEADERS, StreamClient
 from penstock.server.http import Request, Response
 from penstock.server.metrics import Metrics
@@ -42,7 +43,7 @@ class Readers:
 
     async def begin(self, call: Call, wish: Wish, request: Request) -> Response | None:
         """Serve a request whose call is detached; raises Fault."""
-        detached, replay = self.resuming.begin(call, wish)
+        detached, replay = await self.resuming.begin(call, wish)
         running = detached.running
         if running is not None and not running.waited:
             return Response(running.told(detached.journal), headers=_names(detached, replay))
@@ -50,7 +51,7 @@ class Readers:
 
     async def stream(self, key: Key, id_: str, request: Request) -> Response | None:
         """Serve a request for a stream by its id; raises Fault."""
-        detached = self.resuming.find(key.id, id_)
+        detached = await self.resuming.find(key, id_)
         if request.method == "DELETE":
             await self.resuming.cancel(detached)
         if request.method == "GET":

@@ -71,6 +71,10 @@ class Processes:
             row.id for row in others if not (row.seen > now - SILENCE if locked[row.id] is None else locked[row.id])
         ]
 
+    async def lives(self, id_: str) -> bool:
+        """Whether a process of this machine lives."""
+        return await asyncio.to_thread(self._is_locked, id_) is True
+
     async def forget(self, id_: str) -> None:
         """Forget a process, unless it still has something open."""
         is_open = sa.exists().where(ATTEMPTS.c.process == id_, sa.text("state = 'open'"))

@@ -1,4 +1,4 @@
-"""Keys, the ledger, budgets and rates; and an index with all that the pruning of responses looks at."""
+"""Keys, the ledger, budgets, rates and streams; and an index with all that the pruning of responses looks at."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,7 @@ def upgrade() -> None:
     _make_attempts()
     _make_requests()
     _make_counters()
+    _make_streams()
     op.drop_index("ix_responses_expires", "responses")
     op.create_index("ix_responses_expires", "responses", ["expires", "id", "size", "key"])
 
@@ -151,10 +152,47 @@ def _make_counters() -> None:
     )
 
 
+def _make_streams() -> None:
+    op.create_table(
+        "streams",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=True),
+        sa.Column("print", sa.LargeBinary, nullable=False),
+        sa.Column("process", sa.Text, nullable=False),
+        sa.Column("call", sa.LargeBinary, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("headers", sa.LargeBinary, nullable=True),
+        sa.Column("count", sa.BigInteger, nullable=True),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("expires", sa.BigInteger, nullable=True),
+        sa.Column("unwanted", sa.Boolean, nullable=False),
+    )
+    op.create_index("ix_streams_name", "streams", ["key", "name"], unique=True)
+    op.create_index("ix_streams_process", "streams", ["process"])
+    op.create_index("ix_streams_expires", "streams", ["expires"])
+    op.create_table(
+        "stream_events",
+        sa.Column("stream", sa.Text, primary_key=True),
+        sa.Column("number", sa.BigInteger, primary_key=True),
+        sa.Column("data", sa.LargeBinary, nullable=False),
+    )
+
+
 def downgrade() -> None:
     """Remove the tables."""
     op.drop_index("ix_responses_expires", "responses")
     op.create_index("ix_responses_expires", "responses", ["expires"])
     op.execute("DROP VIEW requests")
-    for table in ("processes", "rates", "budgets", "versions", "attempts", "key_secrets", "keys"):
+    for table in (
+        "stream_events",
+        "streams",
+        "processes",
+        "rates",
+        "budgets",
+        "versions",
+        "attempts",
+        "key_secrets",
+        "keys",
+    ):
         op.drop_table(table)

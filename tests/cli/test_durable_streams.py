@@ -1,0 +1,203 @@
+"""Streams outlive the process that serves them: `penstock serve` is killed, started again, and asked for the rest."""
+
+import asyncio
+import contextlib
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_several_processes import Process, serve
+from tests.server.canned import STREAMS
+from tests.server.reading import answer_of, text_of
+from tests.serving import CALLS, END, KEY, OTHER_KEY, STREAM_HEAD, Act, Upstream, chunk, replaying
+
+pytestmark = pytest.mark.anyio
+
+PIECE = b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%d "},"finish_reason":null}]}\n\n'
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def counting(pieces: int, pause: float) -> tuple[Act, ...]:
+    acts: list[Act] = [STREAM_HEAD]
+    for number in range(pieces):
+        acts += [chunk(PIECE % number), pause]
+    return (*acts, END)
+
+
+def slowly(protocol: str, pause: float) -> tuple[Act, ...]:
+    acts: list[Act] = [STREAM_HEAD]
+    for piece in STREAMS[protocol]:
+        acts += [chunk(piece), pause]
+    return (*acts, END)
+
+
+@contextlib.asynccontextmanager
+async def durable(
+    directory: Path, upstream: Upstream, protocol: str, *options: str, rest: str = ""
+) -> AsyncIterator[Process]:
+    settings = upstream.provider(protocol)
+    assert settings.api_key is not None
+    config = f"""
+admin.enabled = false
+[[keys]]
+name = "k"
+key = "{KEY}"
+[[keys]]
+name = "other"
+key = "{OTHER_KEY}"
+[streams]
+journal = "sqlite"
+{rest}
+[providers.lab]
+protocol = "{protocol}"
+base_url = "{settings.base_url}"
+api_key = "{settings.api_key.reveal()}"
+"""
+    async with serve(directory, config, *options) as process:
+        yield process
+
+
+def post(process: Process, protocol: str, name: str, **headers: str) -> Any:
+    path, body = CALLS[protocol]
+    given = {"authorization": f"Bearer {KEY}", "idempotency-key": name} | headers
+    return process.session.post(process.address + path, json=body, headers=given)
+
+
+def get(process: Process, id_: str, key: str = KEY, method: str = "GET", after: str = "") -> Any:
+    url = f"{process.address}/v1/streams/{id_}{after}"
+    return process.session.request(method, url, headers={"authorization": f"Bearer {key}"})
+
+
+async def all_of(response: Any) -> tuple[bytes, bool]:
+    """Return what came, and whether it ended as a body should."""
+    seen = b""
+    try:
+        async for data in response.content.iter_any():
+            seen += data
+    except Exception:
+        return seen, False
+    return seen, True
+
+
+async def kill(process: Process) -> None:
+    process.process.send_signal(signal.SIGKILL)
+    await process.process.wait()
+
+
+def integrity(directory: Path) -> str:
+    with contextlib.closing(sqlite3.connect(directory / "data" / "journals.db")) as connection:
+        return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+
+
+async def test_twenty_streams_of_a_killed_process_are_read_to_the_last_event_that_was_written(tmp_path: Path) -> None:
+    async with replaying(counting(500, 0.02)) as upstream:
+        async with durable(tmp_path, upstream, "openai-chat") as first:
+
+            async def read(number: int) -> tuple[str, bytes]:
+                async with post(first, "openai-chat", f"n{number}") as response:
+                    assert response.status == 200
+                    return response.headers["x-stream-id"], (await all_of(response))[0]
+
+            reading = [asyncio.ensure_future(read(number)) for number in range(20)]
+            await asyncio.sleep(3)
+            await kill(first)
+            live = await asyncio.gather(*reading)
+        calls = len(upstream.requests)
+        async with durable(tmp_path, upstream, "openai-chat") as second:
+            for number, (id_, seen) in enumerate(live):
+                async with get(second, id_) as response:
+                    assert response.status == 200
+                    assert response.headers["x-stream-id"] == id_
+                    kept, well = await all_of(response)
+                assert not well
+                events = kept.split(b"\n\n")
+                assert b'"interrupted"' in events[-2]
+                prefix = b"".join(event + b"\n\n" for event in events[:-2])
+                assert prefix.startswith(PIECE[:5])
+                assert seen.startswith(prefix) or prefix.startswith(seen)
+                async with post(second, "openai-chat", f"n{number}") as again:
+                    assert (await all_of(again))[0] == kept
+                async with get(second, id_, after=f"?after={len(events) - 4}") as rest:
+                    assert (await all_of(rest))[0] == b"".join(event + b"\n\n" for event in events[-3:-1])
+                async with get(second, id_, OTHER_KEY) as foreign:
+                    assert foreign.status == 404
+        assert len(upstream.requests) == calls == 20
+    assert integrity(tmp_path) == "ok"
+
+
+@pytest.mark.parametrize("protocol", list(CALLS))
+async def test_after_a_kill_what_was_complete_is_the_same_and_what_was_not_ends_in_an_error(
+    protocol: str, tmp_path: Path
+) -> None:
+    cut = (STREAM_HEAD, chunk(b"".join(STREAMS[protocol][:-1])), 30.0, END)
+    async with replaying(slowly(protocol, 0.01), cut) as upstream:
+        async with durable(tmp_path, upstream, protocol) as first:
+            async with post(first, protocol, "whole") as response:
+                whole = response.headers["x-stream-id"], (await all_of(response))[0]
+            async with post(first, protocol, "part") as response:
+                part = response.headers["x-stream-id"]
+                await response.content.readany()
+                await asyncio.sleep(0.5)
+                await kill(first)
+        async with durable(tmp_path, upstream, protocol) as second:
+            async with post(second, protocol, "whole") as response:
+                assert response.headers["x-stream-id"] == whole[0]
+                assert response.headers["x-stream-replay"] == "replay"
+                assert await all_of(response) == (whole[1], True)
+            async with get(second, part) as response:
+                seen, well = await all_of(response)
+            async with get(second, part, method="HEAD") as response:
+                assert response.headers["x-stream-state"] == "broken"
+            path, body = CALLS[protocol]
+            other = dict(body, temperature=0.25)
+            given = {"authorization": f"Bearer {KEY}", "idempotency-key": "whole"}
+            async with second.session.post(second.address + path, json=other, headers=given) as response:
+                assert response.status == 409
+        assert len(upstream.requests) == 2
+    assert text_of(answer_of(protocol, whole[1])) == "Hello world"
+    assert not well
+    assert b"stopped in the middle" in seen
+
+
+async def test_another_worker_follows_a_live_stream_and_can_end_it(tmp_path: Path) -> None:
+    async with (
+        replaying(counting(150, 0.02)) as upstream,
+        durable(tmp_path, upstream, "openai-chat") as first,
+        durable(tmp_path, upstream, "openai-chat") as beside,
+    ):
+        async with post(first, "openai-chat", "a") as live:
+            assert live.headers["x-stream-replay"] == "live"
+            async with post(beside, "openai-chat", "a") as attached:
+                assert attached.headers["x-stream-replay"] == "attached"
+                (seen, _), (followed, _) = await asyncio.gather(all_of(live), all_of(attached))
+        assert followed == seen
+        assert len(upstream.requests) == 1
+        async with post(first, "openai-chat", "b") as live:
+            reading = asyncio.ensure_future(all_of(live))
+            async with get(beside, live.headers["x-stream-id"], method="DELETE") as deleted:
+                assert (await deleted.json())["state"] == "cancelled"
+            assert b'"cancelled"' in (await reading)[0]
+
+
+async def test_what_has_expired_is_gone_and_never_shorter(tmp_path: Path) -> None:
+    async with replaying(counting(5, 0.01)) as upstream:
+        async with durable(tmp_path, upstream, "openai-chat", rest="keep_seconds = 1") as first:
+            async with post(first, "openai-chat", "a") as response:
+                id_ = response.headers["x-stream-id"]
+                await all_of(response)
+            await asyncio.sleep(0.3)  # until it is written
+            await kill(first)
+        await asyncio.sleep(1.5)
+        async with durable(tmp_path, upstream, "openai-chat") as second:
+            async with get(second, id_) as response:
+                assert response.status == 410
+            async with get(second, id_, OTHER_KEY) as response:
+                assert response.status == 404

@@ -10,8 +10,6 @@ TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "promises.md"
 
 NOT_YET: dict[str, str] = {
-    "1.5": "a measurement of many resumes at once",
-    "1.7": "journals that outlive their process",
     "2.2": "continuing an answer",
     "2.3": "continuing an answer",
     "2.4": "continuing an answer",

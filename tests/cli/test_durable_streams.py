@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from tests.cli.test_several_processes import Process, serve
@@ -97,6 +98,7 @@ def integrity(directory: Path) -> str:
         return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
 
 
+@pytest.mark.promise("1.7")
 async def test_twenty_streams_of_a_killed_process_are_read_to_the_last_event_that_was_written(tmp_path: Path) -> None:
     async with replaying(counting(500, 0.02)) as upstream:
         async with durable(tmp_path, upstream, "openai-chat") as first:
@@ -187,6 +189,7 @@ async def test_another_worker_follows_a_live_stream_and_can_end_it(tmp_path: Pat
             assert b'"cancelled"' in (await reading)[0]
 
 
+@pytest.mark.promise("1.7")
 async def test_what_has_expired_is_gone_and_never_shorter(tmp_path: Path) -> None:
     async with replaying(counting(5, 0.01)) as upstream:
         async with durable(tmp_path, upstream, "openai-chat", rest="keep_seconds = 1") as first:
@@ -201,3 +204,65 @@ async def test_what_has_expired_is_gone_and_never_shorter(tmp_path: Path) -> Non
                 assert response.status == 410
             async with get(second, id_, OTHER_KEY) as response:
                 assert response.status == 404
+
+
+@contextlib.asynccontextmanager
+async def sdk(process: Process) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(api_key=KEY, base_url=f"{process.address}/v1", max_retries=0) as client:
+        yield client
+
+
+@pytest.mark.promise("1.7")
+async def test_after_a_kill_an_answer_in_the_background_is_read_on_by_the_unmodified_sdk(tmp_path: Path) -> None:
+    """A stream is read to where it stopped, an object says that it failed; what was complete is complete."""
+    whole = slowly("openai-chat", 0.01)
+    async with replaying(whole, counting(500, 0.02), (30.0,)) as upstream:
+        async with durable(tmp_path, upstream, "openai-chat") as first, sdk(first) as client:
+            asking: Any = {"model": "lab/m", "input": "hi", "background": True, "instructions": "be brief"}
+            stream = await client.responses.create(**asking, stream=True)
+            done = [event async for event in stream]
+            cut = await client.responses.create(**asking, stream=True)
+            begun = [await anext(cut) for _ in range(20)]
+            waiting = await client.responses.create(**asking)
+            await asyncio.sleep(0.3)
+            await kill(first)
+        calls = len(upstream.requests)
+        async with durable(tmp_path, upstream, "openai-chat") as second, sdk(second) as client:
+            rest = await client.responses.retrieve(done[0].response.id, stream=True, starting_after=1)
+            assert [event async for event in rest] == done[2:]
+            response = begun[0].response
+            rest = await client.responses.retrieve(response.id, stream=True, starting_after=19)
+            read_on: list[Any] = []
+            with pytest.raises(openai.APIError, match="stopped in the middle"):
+                await _gather(rest, read_on)
+            assert [event.sequence_number for event in read_on] == list(range(20, 20 + len(read_on)))
+            broken = await client.responses.retrieve(response.id)
+            assert (broken.status, broken.instructions) == ("failed", "be brief")
+            assert (await client.responses.retrieve(waiting.id)).status == "failed"
+            async with openai.AsyncOpenAI(api_key=OTHER_KEY, base_url=f"{second.address}/v1", max_retries=0) as other:
+                with pytest.raises(openai.NotFoundError):
+                    await other.responses.retrieve(response.id)
+        assert len(upstream.requests) == calls == 3
+
+
+async def _gather(stream: AsyncIterator[Any], events: list[Any]) -> None:
+    async for event in stream:
+        events.append(event)  # noqa: PERF401 - what came before it raises is wanted
+
+
+async def test_another_worker_polls_and_cancels_an_answer_in_the_background(tmp_path: Path) -> None:
+    async with (
+        replaying(counting(500, 0.02)) as upstream,
+        durable(tmp_path, upstream, "openai-chat") as first,
+        durable(tmp_path, upstream, "openai-chat") as beside,
+        sdk(first) as client,
+        sdk(beside) as other,
+    ):
+        begun = await client.responses.create(model="lab/m", input="hi", background=True)
+        while (await other.responses.retrieve(begun.id)).status != "in_progress":
+            await asyncio.sleep(0.05)
+        assert (await other.responses.cancel(begun.id)).status == "cancelled"
+        assert (await client.responses.retrieve(begun.id)).status == "cancelled"
+        await other.responses.delete(begun.id)
+        with pytest.raises(openai.NotFoundError):
+            await other.responses.retrieve(begun.id)

@@ -95,7 +95,7 @@ class KeyDirectory:
 
     def derived(self, purpose: bytes) -> bytes:
         """Return a secret for a purpose (up to 16 bytes), the same wherever the pepper is."""
-        return hashlib.blake2b(key=self._pepper, person=purpose).digest()
+        return hashlib.blake2b(key=self.pepper, person=purpose).digest()
 
     def changed(self) -> None:
         """Look at the store now: somebody says that it was changed."""

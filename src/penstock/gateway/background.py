@@ -37,9 +37,9 @@ class Running:
         """Return the answer as it stands."""
         return self._outcome or self._unfinished("queued" if journal.headers is None else "in_progress")
 
-    def over(self, journal: Journal, failed: Fault | None, cancelled: bool) -> None:
-        """Take note of the end."""
-        outcome = None if cancelled else self.background.outcome(journal.last)
+    def over(self, last: bytes, failed: Fault | None, cancelled: bool) -> None:
+        """Take note of the end, and of the bytes that were the last."""
+        outcome = None if cancelled else self.background.outcome(last)
         if outcome is not None:
             self._outcome = outcome
         elif cancelled:

@@ -52,6 +52,10 @@ class Copy(Protocol):
         """Take the end."""
         ...
 
+    def failed(self, fault: Fault) -> None:
+        """Take note of why there is no answer."""
+        ...
+
     def forgotten(self) -> None:
         """Take note that the journal has no longer all of it."""
         ...
@@ -180,6 +184,8 @@ class Journal:
         """Take note of why there is no answer."""
         self.fault = fault.with_traceback(None)
         self._on_gone = None
+        if self.copy is not None:
+            self.copy.failed(fault)
         self._wake()
 
     # ---- for whoever reads it ----------------------------------------------------------------------------------------
@@ -246,14 +252,21 @@ class Journal:
             self.trim()
 
     def numbered(self, sequence: Callable[[bytes], int | None], after: int) -> int:
-        """Return the number of the last event that its own number says is not behind `after`; -1 if there is none."""
-        last = -1
+        """Return the number of the last event that its own number says is not behind `after`; -1 if there is none.
+
+        The error that ends a broken stream may be numbered from 0 again: it is behind all others.
+        """
+        last = highest = -1
         for number, event in enumerate(self._events, self._first):
             own = sequence(event)
-            if own is not None and own > after:
+            if own is not None and (own > after or own < highest):
                 break
-            last = number
+            last, highest = number, highest if own is None else own
         return last
+
+    def tail(self) -> bytes:
+        """Return the last events, as one: those that tell how it ended."""
+        return b"".join(list(self._events)[-2:])
 
     # ---- for readers -------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from penstock.gateway.detached import Detached
 from penstock.gateway.durable import INTERRUPTED, Durable
 from penstock.gateway.journal import Journal, Room, expired
 from penstock.gateway.kept import KeepingClient
+from penstock.store.journals import Journals
 
 PREFIX = "strm_"
 MAX_KEY = 255
@@ -76,8 +77,8 @@ class Resuming:
         gateway: Served,
         prepare: Callable[[Call], Awaitable[Call]],
         settings: StreamsSettings,
-        secret: bytes | None = None,
-        durable: Durable | None = None,
+        secret: bytes,
+        journals: Journals | None = None,
     ) -> None:
         """Serve calls with `gateway`, once `prepare` has readied them.
 
@@ -85,20 +86,30 @@ class Resuming:
             gateway: serves calls.
             prepare: readies them.
             settings: what is kept, and for how long.
-            secret: what marks are made with; what outlives the process needs one that does, too.
-            durable: where calls are written down.
+            secret: what marks are made with: the same wherever the same calls are known.
+            journals: where calls are written down, too.
         """
         self.settings = settings
         self._gateway = gateway
         self._prepare = prepare
-        self._durable = durable
-        if durable is not None:
-            durable.cancel = self._cancel_own
-        self._secret = secret or secrets.token_bytes(32)
+        self._secret = secret
         self._room = Room(settings.journal_megabytes * 2**20, settings.stream_kilobytes * 1024)
         self._by_id: dict[str, Detached] = {}
         self._by_name: dict[tuple[str, str], Detached] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._durable: Durable | None = None
+        if journals is not None:
+            self._durable = Durable(journals, self.journal)
+            self._durable.cancel = self._cancel_own
+
+    async def start(self) -> None:
+        """Begin to write calls down, if that is to be.
+
+        Raises:
+            ConfigError: the journals cannot be used.
+        """
+        if self._durable is not None:
+            await self._durable.start()
 
     async def close(self) -> None:
         """End all calls that still run."""
@@ -108,6 +119,8 @@ class Resuming:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if self._durable is not None:
+            await self._durable.close()
 
     async def begin(self, call: Call, wish: Wish) -> tuple[Detached, Replay]:
         """Return the call that a request is: one that is there already, or a new one, which then runs.
@@ -117,18 +130,18 @@ class Resuming:
         """
         if wish.name is None:
             detached = self._detached(call, b"")
-            if self._durable is not None:
-                await self._durable.claim(detached, None)
+            await self._is_first(detached, None)
             return self._started(detached), "live"
         name, print_ = (call.key.id, wish.name), fingerprint(call)
         found = self._by_name.get(name) or await self._elsewhere(call.key, wish.name)
         if found is None and wish.after is None:
             detached = self._detached(call, print_)
-            if self._durable is None or await self._durable.claim(detached, wish.name):
+            first = await self._is_first(detached, wish.name)
+            found = self._by_name.get(name)  # of an equal request, which came meanwhile
+            if first and found is None:
                 self._by_name[name] = detached
                 return self._started(detached), "live"
-            # Whoever was first may be a request that this process serves.
-            found = self._by_name.get(name) or await self._elsewhere(call.key, wish.name)
+            found = found or await self._elsewhere(call.key, wish.name)
         if found is None:
             raise expired()
         if not hmac.compare_digest(found.print, print_):
@@ -146,26 +159,47 @@ class Resuming:
             return found
         if not hmac.compare_digest(id_.encode(), self._id(key.id, id_[len(PREFIX) : len(PREFIX) + 32]).encode()):
             raise ClientFault(ErrorInfo("not_found", "There is no such stream."))
-        restored = None if self._durable is None else await self._durable.found(key, id_, self.journal)
+        restored = None if self._durable is None else await self._durable.found(key, "id", id_)
         if restored is None:
             raise expired()
         return restored
 
-    def in_background(self, owner: str, answer: str) -> Detached | None:
-        """Return the call that an answer that runs in the background, or did a while ago, comes from."""
+    async def in_background(self, key: Key, answer: str) -> Detached | None:
+        """Return the call that an answer that runs in the background, or did a while ago, comes from.
+
+        Raises:
+            Fault: nobody can tell at the moment.
+        """
         found = self._by_id.get(answer)
-        return found if found is not None and found.owner == owner and found.running is not None else None
+        if found is None and self._durable is not None:
+            found = await self._durable.found(key, "answer", answer)
+        return found if found is not None and found.owner == key.id and found.running is not None else None
 
     async def cancel(self, detached: Detached) -> None:
-        """End a call, and return when it is over."""
+        """End a call, and return when it is over.
+
+        Raises:
+            Fault: it is not this process that serves it, and nobody can be asked at the moment.
+        """
         task = detached.task
         if task is None and self._durable is not None:
-            await self._durable.unwanted(detached)
+            await self._durable.end(detached)
         if task is None or detached.journal.over:
             return
         detached.cancelled = True
         detached.journal.leave(CallCancelledError())
         await asyncio.wait([task])
+
+    async def delete(self, detached: Detached) -> None:
+        """End a call if it runs, and keep it no longer.
+
+        Raises:
+            Fault: it is not this process that serves it, and it cannot be removed at the moment.
+        """
+        await self.cancel(detached)
+        self.forget(detached)
+        if detached.task is None and self._durable is not None:
+            await self._durable.remove(detached)
 
     def forget(self, detached: Detached) -> None:
         """Keep a call no longer."""
@@ -187,7 +221,11 @@ class Resuming:
 
     async def _elsewhere(self, key: Key, name: str) -> Detached | None:
         """Return the call of a name that another process serves, or served before this one began."""
-        return None if self._durable is None else await self._durable.named(key, name, self.journal)
+        return None if self._durable is None else await self._durable.named(key, name)
+
+    async def _is_first(self, detached: Detached, name: str | None) -> bool:
+        """Write a call down that begins; return whether it is the first of its name, as far as is known."""
+        return self._durable is None or await self._durable.claim(detached, name)
 
     async def _cancel_own(self, id_: str) -> None:
         detached = self._by_id.get(id_)
@@ -231,7 +269,7 @@ class Resuming:
                     failed = ClientFault(CANCELLED if detached.cancelled else INTERRUPTED)
                 await self._break(detached, failed)
             if detached.running is not None:
-                detached.running.over(journal, failed, detached.cancelled)
+                detached.running.over(journal.last, failed, detached.cancelled)
             detached.call = call.without_body()
             self._expire_later(detached)
 
@@ -259,8 +297,6 @@ class Resuming:
         if journal.headers is None:
             self._release(detached)
             journal.fail(fault)
-            if journal.copy is not None:
-                journal.copy.forgotten()
         else:
             await journal.abort(call.protocol.encoder(call.reply()).encode(Failure(fault.info)))
 

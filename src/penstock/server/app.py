@@ -20,10 +20,9 @@ from penstock.accounts.ledger import Ledger
 from penstock.accounts.manage import KeyManager
 from penstock.accounts.opening import import_keys, make_first_key, open_pepper
 from penstock.accounts.usage import own_usage
-from penstock.config import Config, ResponsesSettings, ServerSettings
+from penstock.config import Config, ResponsesSettings, ServerSettings, StreamsSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
-from penstock.gateway.durable import Durable
 from penstock.gateway.kept import Kept
 from penstock.gateway.resuming import Resuming
 from penstock.gateway.run import Books
@@ -41,11 +40,13 @@ from penstock.simulator.server import start as start_simulator
 from penstock.simulator.settings import Settings
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
+from penstock.store.journals import Journals
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
 from penstock.store.processes import Processes
 from penstock.store.responses import ResponseStore
 from penstock.store.shared import SharedStore
+from penstock.store.sqlite_journals import SqliteJournals
 from penstock.store.usage import UsageStore
 from penstock.upstreams.transport import Transport
 
@@ -143,21 +144,23 @@ async def start(
     """
     async with contextlib.AsyncExitStack() as started:
         ledger = await _open_accounts(started, keys, database, directory, shared)
-        simulator = await start_simulator(defaults=DEMO_PACE)
-        started.push_async_callback(simulator.close)
-        scripted = f"http://127.0.0.1:{simulator.port}"
+        scripted = await _open_simulator(started)
         serving = Serving(config, lambda now: now.catalog(environ, scripted), keys, read or (lambda: config))
         metrics = Metrics()
-        door = Door(keys, config.server.trusted_proxies)
-        durable = await _open_durable(started, config, directory)
-        secret = keys.derived(b"streams")
-        gateway, endpoints = _open_endpoints(
-            started, serving, metrics, door, ledger=ledger, database=database, durable=durable, secret=secret
+        gateway, endpoints = await _open_endpoints(
+            started, serving, metrics, keys, ledger=ledger, database=database, directory=directory
         )
         server = config.server
         listener = await listen(endpoints.handle, server.host, server.port, server.limits, listening)
         started.push_async_callback(_stop, listener, gateway, server)
         return Service(_url_of(listener), serving, metrics, endpoints, started.pop_all())
+
+
+async def _open_simulator(started: contextlib.AsyncExitStack) -> str:
+    """Return the address of the simulator behind the demo providers."""
+    simulator = await start_simulator(defaults=DEMO_PACE)
+    started.push_async_callback(simulator.close)
+    return f"http://127.0.0.1:{simulator.port}"
 
 
 async def _open_accounts(
@@ -177,16 +180,15 @@ async def _open_accounts(
     return ledger
 
 
-def _open_endpoints(
+async def _open_endpoints(
     started: contextlib.AsyncExitStack,
     serving: Serving,
     metrics: Metrics,
-    door: Door,
+    keys: KeyDirectory,
     *,
     ledger: Ledger,
     database: Database,
-    durable: Durable | None,
-    secret: bytes,
+    directory: Path,
 ) -> tuple[Gateway, Endpoints]:
     """Return what serves calls, and what serves requests."""
     config = serving.config
@@ -198,12 +200,14 @@ def _open_endpoints(
     gateway = Gateway(serving.catalog, transport, books, config.server.heartbeat)
     started.push_async_callback(gateway.close)
     kept = Kept(_response_store(config.responses, database))
-    resuming = Resuming(gateway, kept.prepared, config.streams, secret, durable)
+    journals = await _open_journals(started, config.streams, directory)
+    resuming = Resuming(gateway, kept.prepared, config.streams, keys.derived(b"streams"), journals)
     started.push_async_callback(resuming.close)
+    await resuming.start()
     endpoints = Endpoints(
         gateway,
         serving.catalog,
-        door,
+        Door(keys, config.server.trusted_proxies),
         kept,
         readers=Readers(resuming, metrics, config.server.heartbeat),
         usage=_usage(UsageStore(database)),
@@ -213,19 +217,17 @@ def _open_endpoints(
     return gateway, endpoints
 
 
-async def _open_durable(started: contextlib.AsyncExitStack, config: Config, directory: Path) -> Durable | None:
-    """Return what writes streams down, if that is to be."""
-    if config.streams.journal == "memory" or not config.streams.resume:
+async def _open_journals(
+    started: contextlib.AsyncExitStack, settings: StreamsSettings, directory: Path
+) -> Journals | None:
+    """Return where streams are written down, if they are to be."""
+    if settings.journal == "memory" or not settings.resume:
         return None
     database = await Database.open(directory / "journals.db")
     started.push_async_callback(database.close)
-    durable = Durable(database, Processes(database, directory, secrets.token_hex(8)), config.streams)
-    started.push_async_callback(durable.close)
-    try:
-        await durable.start()
-    except (StoreUnavailableError, SQLAlchemyError) as error:
-        raise ConfigError(f"the journals of streams cannot be used: {error}") from None
-    return durable
+    processes = Processes(database, directory, secrets.token_hex(8))
+    limit = settings.journal_megabytes * 2**20
+    return SqliteJournals(database, processes, keep=settings.keep_seconds, limit=limit)
 
 
 async def _open_ledger(database: Database, directory: Path, shared: SharedStore | None) -> Ledger:

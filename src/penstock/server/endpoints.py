@@ -144,10 +144,9 @@ class Endpoints:
 
     async def _answer_kept(self, request: Request, found: Match, request_id: str, key: Key) -> Response | None:
         """Serve a request for an answer that is kept, or that still runs in the background."""
-        detached = self._readers.resuming.in_background(key.id, found.id)
+        detached = await self._readers.resuming.in_background(key, found.id)
         if detached is not None and request.method == "DELETE":
-            await self._readers.resuming.cancel(detached)
-            self._readers.resuming.forget(detached)
+            await self._readers.resuming.delete(detached)
             with contextlib.suppress(ClientFault):  # only what was complete was stored
                 await self._told_kept(request, found, key)
             return Response(_keeping(found).write_deleted(found.id), headers=_identity(request_id))

@@ -189,23 +189,27 @@ PROCESSES = sa.Table(
     sa.Column("seen", sa.BigInteger, nullable=False),  # Unix time in seconds; renewed while it lives
 )
 
-# Streams that clients can come back to after a restart, or through another process.
+# Streams that clients can come back to after a restart, or through another process. They stand in a file of their own,
+# journals.db: what is written ten times a second must not keep the ledger waiting for the lock of its file.
 STREAMS = sa.Table(
     "streams",
     METADATA,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, nullable=False),  # the id of the key that it belongs to: nobody else can read it
     sa.Column("name", sa.Text, nullable=True),  # digest of the Idempotency-Key, hexadecimal
+    sa.Column("answer", sa.Text, nullable=True),  # id of the answer, if it runs in the background
     sa.Column("print", sa.LargeBinary, nullable=False),  # digest of the request
     sa.Column("process", sa.Text, nullable=False),  # that writes it
     sa.Column("call", sa.LargeBinary, nullable=False),  # what an answer needs to know of its request; JSON
-    sa.Column("state", sa.Text, nullable=False),  # running, complete, broken, cancelled, interrupted
+    sa.Column("state", sa.Text, nullable=False),  # running, complete, broken, cancelled, failed, interrupted
     sa.Column("headers", sa.LargeBinary, nullable=True),  # JSON; NULL until the answer begins
-    sa.Column("count", sa.BigInteger, nullable=True),  # events; NULL until it has ended, or if it was interrupted
+    sa.Column("fault", sa.LargeBinary, nullable=True),  # JSON; why there is no answer
+    sa.Column("count", sa.BigInteger, nullable=True),  # events; NULL until it has ended
     sa.Column("size", sa.BigInteger, nullable=False),  # bytes of them, once it has ended
     sa.Column("expires", sa.BigInteger, nullable=True),  # Unix time in seconds; NULL while it runs
     sa.Column("unwanted", sa.Boolean, nullable=False),  # whether somebody has asked for its end
     sa.Index("ix_streams_name", "key", "name", unique=True),
+    sa.Index("ix_streams_answer", "key", "answer", unique=True),
     sa.Index("ix_streams_process", "process"),
     sa.Index("ix_streams_expires", "expires"),
 )

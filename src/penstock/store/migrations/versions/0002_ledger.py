@@ -158,17 +158,20 @@ def _make_streams() -> None:
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("key", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=True),
+        sa.Column("answer", sa.Text, nullable=True),
         sa.Column("print", sa.LargeBinary, nullable=False),
         sa.Column("process", sa.Text, nullable=False),
         sa.Column("call", sa.LargeBinary, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("headers", sa.LargeBinary, nullable=True),
+        sa.Column("fault", sa.LargeBinary, nullable=True),
         sa.Column("count", sa.BigInteger, nullable=True),
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("expires", sa.BigInteger, nullable=True),
         sa.Column("unwanted", sa.Boolean, nullable=False),
     )
     op.create_index("ix_streams_name", "streams", ["key", "name"], unique=True)
+    op.create_index("ix_streams_answer", "streams", ["key", "answer"], unique=True)
     op.create_index("ix_streams_process", "streams", ["process"])
     op.create_index("ix_streams_expires", "streams", ["expires"])
     op.create_table(

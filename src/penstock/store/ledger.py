@@ -17,7 +17,7 @@ from msgspec import Struct
 from penstock.store.database import Database
 from penstock.store.group_commit import GroupCommit
 from penstock.store.ledger_rows import NotedRow, OpenedRow, SettledRow
-from penstock.store.ledger_sql import Row, Statement, Statements
+from penstock.store.ledger_sql import Row, Statement, Statements, statements_in
 from penstock.store.schema import ATTEMPTS
 
 Limit = Literal["streams", "requests", "tokens", "budget"]
@@ -127,7 +127,7 @@ class LedgerStore:
 
     def __init__(self, database: Database) -> None:
         self._engine = database.engine
-        self._statements = Statements(database.dialect)
+        self._statements = statements_in(type(database.dialect))
         self._writer: GroupCommit[Job, Any] = GroupCommit(database.connect, self._apply)
         self.submit = self._writer.submit
 

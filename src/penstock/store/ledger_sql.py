@@ -4,6 +4,7 @@ Parameters have names. One that begins with `of_` tells which row; others are co
 request needs take the tuples of store/ledger_rows.py; the others are given their parameters by name.
 """
 
+import functools
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
@@ -67,6 +68,12 @@ class Statements:
         self.release = made(
             sa.update(BUDGETS).where(_is_budget()).values(spent=used, held=BUDGETS.c.held - _amount("held"))
         )
+
+
+@functools.cache
+def statements_in(dialect: type[sa.Dialect]) -> Statements:
+    """Return the statements in a dialect, compiled once however many ledgers a process opens."""
+    return Statements(dialect())
 
 
 def _given(row: type[AttemptRow]) -> dict[str, Any]:

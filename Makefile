@@ -20,7 +20,7 @@ demo: .venv/.demo ## Watch a poem arrive through four protocols; needs no key
 	@$(BIN)/penstock demo
 
 test: .venv/.test $(SDK)/node_modules/.installed ## Run every test; ARGS="-k name" for some of them
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: .venv/.check ## Format, lint, types, layers, change notes, golden files
 	$(BIN)/ruff format --check .

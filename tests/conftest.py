@@ -1,5 +1,6 @@
 """What all tests share: the marker that names what a test proves, the settings of Hypothesis, and silence of the logs."""
 
+import gc
 import os
 
 import pytest
@@ -26,3 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "promise(*numbers): promises of docs/promises.md that this test proves; test_promises_covered.py adds up",
     )
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from walking, every few tests, over all that was loaded for good."""
+    gc.collect()
+    gc.freeze()

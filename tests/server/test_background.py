@@ -178,6 +178,6 @@ async def test_fifty_streams_dropped_at_their_first_event_all_end(provider: str)
             return first.response.id
 
         ids = await asyncio.gather(*(begin() for _ in range(50)))
-        ended = await asyncio.gather(*(finished(client, id_) for id_ in ids))
+        ended = [await finished(client, id_) for id_ in ids]
         assert len(upstream.requests) == 50
     assert {response.status for response in ended} == {"completed"}

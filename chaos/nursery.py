@@ -24,6 +24,8 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
+from chaos import held
+
 _LOADED = (
     *("penstock.cli.checking", "penstock.cli.demonstration", "penstock.cli.managing", "penstock.cli.serving"),
     *("penstock.cli.databases", "penstock.accounts.price_list", "alembic.command", "typer.rich_utils", "uvloop"),
@@ -115,6 +117,7 @@ def _become(order: _Start) -> None:
     """Run a command in this process, and end it."""
     from penstock.cli import app  # noqa: PLC0415 - imported before
 
+    held.answer(Path(f"{order.log}.held"))
     os.environ.update(order.environ)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for descriptor, path in ((1, order.log), (2, order.errors)):

@@ -8,7 +8,6 @@ import asyncio
 import os
 import random
 import resource
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -27,15 +26,11 @@ KEEP = 5
 MODELS = 100
 """Answers that are asked for, again and again."""
 
-WARM = 0.5
-"""The share of the time in which memory may rise; its slope is that of the rest."""
-
 WARM_UP = 120.0
-"""Seconds of that, at least, for the slope to be a promise and not just told. Until then the allocator takes as much as
-the most that is ever held at once, by steps of several MiB; caches fill, too."""
+"""Seconds that each half must have for its growth to be a promise and not just told: caches fill."""
 
-STEEPEST = 0.5
-"""MiB a minute by which memory may rise then."""
+STEEPEST = 0.1
+"""MiB a minute by which what is held at rest may be more after the second half than after the first."""
 
 REST = 10.0
 """Seconds in which the gateway must have given everything back, once nobody asks."""
@@ -50,10 +45,11 @@ class Size(Struct, frozen=True):
 
 
 class Sample(Struct, frozen=True):
-    """What the gateway had at a moment, in seconds: memory in bytes, open files, threads."""
+    """What the gateway had at a moment, in seconds: memory in bytes, of it what is held, open files, threads."""
 
     at: float
     memory: int
+    held: int
     files: int
     threads: int
 
@@ -64,11 +60,6 @@ QUICK = Size(streams=40, seconds=25.0, longest=2.0)
 def run(options: Options) -> Report:
     """Let streams run for as many minutes as is asked for."""
     return asyncio.run(_run(options))
-
-
-def slope(samples: list[Sample]) -> float:
-    """Return by how many bytes a second memory rises, by the method of least squares."""
-    return statistics.linear_regression([one.at for one in samples], [one.memory for one in samples]).slope
 
 
 async def _run(options: Options) -> Report:
@@ -83,16 +74,17 @@ async def _soaked(lab: Lab, size: Size, seed: int) -> Report:
     asks = [draw(dice, f"soak-{number}", size.longest) for number in range(MODELS)]
     await asyncio.gather(*await lab.ask(asks[:1]))
     before, asked, broken = _sample(lab), [1], list[str]()
-    end = time.monotonic() + size.seconds
-    clients = [asyncio.create_task(_client(lab, asks, end, asked, broken, dice)) for _ in range(size.streams)]
-    samples = list[Sample]()
-    while time.monotonic() < end:
-        samples.append(_sample(lab))
-        await asyncio.sleep(1)
-    await asyncio.gather(*clients)
-    return Report(
-        _figures(lab, size, before, samples, await _rested(lab, before, asks[:1]), asked[0] + 1, len(broken)), broken
-    )
+    samples, rests = list[Sample](), list[Sample]()
+    for _ in range(2):
+        end = time.monotonic() + size.seconds / 2
+        clients = [asyncio.create_task(_client(lab, asks, end, asked, broken, dice)) for _ in range(size.streams)]
+        while time.monotonic() < end:
+            samples.append(_sample(lab))
+            await asyncio.sleep(1)
+        await asyncio.gather(*clients)
+        rests.append(await _rested(lab, before, asks[:1]))
+        asked[0] += 1
+    return Report(_figures(lab, size, before, samples, rests, asked[0], len(broken)), broken)
 
 
 async def _client(
@@ -111,28 +103,34 @@ async def _client(
 async def _rested(lab: Lab, before: Sample, asks: list[Ask]) -> Sample:
     """Return what the gateway has after a while.
 
-    It closes connections to a provider that were not used for a while with the next answer of that provider.
+    It closes connections to a provider that were not used for a while with the next answer of that provider, and keeps
+    streams for a while.
     """
-    await asyncio.sleep(KEEPALIVE + 0.5)
+    await asyncio.sleep(max(KEEPALIVE, KEEP) + 0.5)
     await asyncio.gather(*await lab.ask(asks))
     deadline = time.monotonic() + REST
-    while (now := _sample(lab)).files > before.files and time.monotonic() < deadline:
+    while _sample(lab).files > before.files and time.monotonic() < deadline:
         await asyncio.sleep(0.2)
-    return now
+    await asyncio.sleep(KEEP + 0.5)  # that one answer is kept, too
+    lab.held()
+    await asyncio.sleep(1)
+    return _sample(lab)
 
 
 def _sample(lab: Lab) -> Sample:
     process = Path(f"/proc/{lab.pid}")
     memory = int((process / "statm").read_text().split()[1]) * resource.getpagesize()
-    return Sample(time.monotonic(), memory, len(os.listdir(process / "fd")), len(os.listdir(process / "task")))
+    return Sample(
+        time.monotonic(), memory, lab.held(), len(os.listdir(process / "fd")), len(os.listdir(process / "task"))
+    )
 
 
 def _figures(
-    lab: Lab, size: Size, before: Sample, samples: list[Sample], rested: Sample, asked: int, broken: int
+    lab: Lab, size: Size, before: Sample, samples: list[Sample], rests: list[Sample], asked: int, broken: int
 ) -> list[Figure]:
-    warm = int(len(samples) * WARM)
-    risen = slope(samples[warm:]) * 60 / MIB
-    told = at_most("memory, slope of the second half", risen, STEEPEST, "MiB a minute")
+    first, rested = rests
+    more = (rested.held - first.held) * 60 / (size.seconds / 2) / MIB
+    told = at_most("held more after the second half", more, STEEPEST, "MiB a minute")
     return [
         Figure(f"streams asked for in {size.seconds:.0f} s, {size.streams} at a time", asked),
         count("of them broken by nobody's will", broken),
@@ -141,9 +139,11 @@ def _figures(
         count("budgets of which something is held", _number(lab, "budgets WHERE held <> 0")),
         count("slots that are taken", _number(lab, "rates WHERE kind = 'streams' AND value <> 0")),
         Figure("memory at first, MiB", round(before.memory / MIB, 1)),
-        Figure("memory when warm, MiB", round(samples[warm].memory / MIB, 1)),
         Figure("memory at most, MiB", round(max(one.memory for one in samples) / MIB, 1)),
-        told if size.seconds * WARM >= WARM_UP else Figure(told.name, told.value),
+        Figure("of it held at most, MiB", round(max(one.held for one in samples) / MIB, 2)),
+        Figure("held at rest after the first half, MiB", round(first.held / MIB, 2)),
+        Figure("held at rest after the second half, MiB", round(rested.held / MIB, 2)),
+        told if size.seconds / 2 >= WARM_UP else Figure(told.name, told.value),
         Figure("files open at most", max(one.files for one in samples)),
         at_most("files open at rest, more than at first", rested.files - before.files, 2, "files"),
         at_most("threads at rest, more than at first", rested.threads - before.threads, 8, "threads"),

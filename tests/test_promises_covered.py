@@ -13,7 +13,6 @@ NOT_YET: dict[str, str] = {
     "2.2": "continuing an answer",
     "2.3": "continuing an answer",
     "2.4": "continuing an answer",
-    "4.9": "nothing: whoever ends its side counts as gone, see server/connection.py",
     "4.12": "a list of addresses that name this machine",
     "4.15": "shedding load",
     "4.17": "a measurement of the gaps between events",

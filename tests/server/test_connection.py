@@ -252,8 +252,9 @@ async def test_an_answer_that_its_handler_forgot_to_end_is_a_break() -> None:
 
 
 @ANY_LOOP
-@pytest.mark.parametrize("how", ["end", "reset"])
-@pytest.mark.parametrize("reading", [True, False])
+@pytest.mark.parametrize(
+    ("how", "reading"), [("close", True), ("close", False), ("reset", True), ("reset", False), ("end", True)]
+)
 async def test_a_client_that_leaves_cancels_its_handler(how: str, reading: bool) -> None:
     cancelled = asyncio.Event()
 
@@ -269,7 +270,9 @@ async def test_a_client_that_leaves_cancels_its_handler(how: str, reading: bool)
         client = await server.client()
         client.send(POST[:-1] if reading else POST)
         await asyncio.sleep(0.02)
-        if how == "end":
+        if how == "close":
+            client.writer.close()
+        elif how == "end":
             client.writer.write_eof()
         else:
             client.leave()

@@ -342,16 +342,6 @@ async def test_a_client_that_wants_one_answer_sees_its_break(protocol: str, vers
         writer.close()
 
 
-async def test_a_client_that_says_no_more_counts_as_gone() -> None:
-    async with lab(STREAM_HEAD, chunk(STREAMS["openai-chat"][1]), HANG) as (gateway, upstream):
-        _, writer = await connected(gateway)
-        writer.write(request(chat(stream=True)))
-        await asyncio.sleep(0.05)
-        writer.write_eof()
-        await asyncio.wait_for(upstream.left.wait(), 1)
-        writer.close()
-
-
 async def test_comments_without_end_before_the_first_output_are_not_held() -> None:
     comments = [chunk(b": waiting\n\n" * 1000)] * 20
     async with lab(STREAM_HEAD, *comments, HANG) as (gateway, _):

@@ -4,14 +4,13 @@ The parser is llhttp (httptools), with none of its leniencies; docs/decisions/00
 it calls back builds a `Request`; its handler runs as one task as soon as the head is there, and is cancelled when the
 client leaves. Writes go straight to the transport.
 
-A client that ends its side while an answer is on its way counts as gone. HTTP would let it read on (a "half-close"),
-but the end of its side is all that we hear of a client that was killed, and its provider must not go on at its cost.
+A client may end its side while an answer is on its way, and read on (a "half-close"); but the end of its side is also
+all that we hear of one that was killed, and its provider must not go on at its cost. So something is sent to it at once
+that says nothing: only who is gone answers that with a reset.
 """
 
 import asyncio
 import contextlib
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Literal, cast
@@ -33,6 +32,7 @@ from penstock.server.rules import (
     not_http,
 )
 from penstock.server.sharing import Shared
+from penstock.server.sockets import reset, was_reset
 
 MAX_WAITING = 32
 """Requests that may wait, on one connection, for the answer to one before them."""
@@ -46,17 +46,23 @@ HIGH_WATER = 64 * 1024
 RESET_DELAY = 0.25
 """Seconds for an HTTP/1.0 client to take the last bytes of a broken stream before the reset overtakes them."""
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""May be sent any number of times before a response (RFC 9110, 15.2)."""
+
+ZERO = b"0"
+"""May stand any number of times before the size of a chunk (RFC 9112, 7.1)."""
+
 _UNLIMITED = float("inf")
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Connection(asyncio.Protocol):
     """State of one connection."""
 
     __slots__ = (
-        "_ahead", "_begun_now", "_body_since", "_current", "_deadline", "_deaf", "_drained", "_end", "_fields",
-        "_full", "_incoming", "_keep", "_lost", "_on_lost", "_open", "_parser", "_paused", "_received", "_served",
-        "_shared", "_stalled_since", "_taken", "_target", "_task", "_transport", "_waiting", "_written",
+        "_ahead", "_begun_now", "_body_since", "_current", "_deadline", "_deaf", "_drained", "_end", "_ended",
+        "_fields", "_full", "_incoming", "_keep", "_lost", "_nothing", "_on_lost", "_open", "_parser", "_paused",
+        "_received", "_served", "_shared", "_stalled_since", "_taken", "_target", "_task", "_transport", "_waiting",
+        "_written",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -78,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._body_since = 0.0  # its body is waited for
         self._task: asyncio.Task[None] | None = None
         self._end: Literal["missing", "complete", "broken"] = "missing"  # of the answer, as far as it has been sent
+        self._nothing = b""  # what says nothing at this point of the answer
         self._keep = False  # whether the connection outlives the answer
         self._waiting: deque[Request] = deque()
         self._ahead = 0
@@ -87,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._written = self._taken = 0  # bytes, by us and by the client
         self._stalled_since = 0.0
+        self._ended = False  # the client has ended its side
         self._lost = False
         self._on_lost: Callable[[], object] | None = None
         self._deadline = _UNLIMITED
@@ -101,14 +109,20 @@ class Connection(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Tell the client to send the body."""
-        self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.write(CONTINUE)
 
     def open_stream(self, request: Request, headers: dict[str, str]) -> bytes:
-        """Return the head of a response whose body ends when it ends."""
+        """Return the head of a response whose body ends when it ends; `begin_stream` sends it."""
+        self._nothing = b""
         if request.version == "1.0":
             request.keep_alive = False
             return head(200, headers, self._lines(request))
         return head(200, headers, b"Transfer-Encoding: chunked\r\n" + self._lines(request))
+
+    def begin_stream(self, data: bytes) -> None:
+        """Send the head of a response, and the beginning of its body."""
+        self.write(data)
+        self._nothing = ZERO
 
     def write(self, data: bytes) -> bool:
         """Send bytes; return whether the client keeps up."""
@@ -149,7 +163,7 @@ class Connection(asyncio.Protocol):
         self.write(data)
         if self._current is not None and self._current.version == "1.0":
             # Here the end of the connection is the end of the body; only a reset tells that it is not.
-            self._shared.loop.call_later(RESET_DELAY, self._reset)
+            self._shared.loop.call_later(RESET_DELAY, reset, self._transport)
         else:
             self._transport.close()
 
@@ -166,10 +180,13 @@ class Connection(asyncio.Protocol):
         """Close the connection at once."""
         self._transport.abort()
 
-    def look_at_clock(self, now: float) -> None:
-        """Act on what has taken too long."""
+    def look_at_clock(self, now: float) -> bool:
+        """Act on what has taken too long; return whether something has."""
         if self._lost:
-            return  # its handler is about to end
+            return False  # its handler is about to end
+        if self._ended and was_reset(self._transport):
+            self._transport.abort()
+            return True
         unsent = self._transport.get_write_buffer_size()
         taken = self._written - unsent
         if unsent == 0 or taken != self._taken:
@@ -177,9 +194,11 @@ class Connection(asyncio.Protocol):
             self._stalled_since = now
         elif now - self._stalled_since > self._shared.limits.stall:
             self._transport.abort()
-            return
-        if now > self._deadline:
-            self._expire()
+            return True
+        if now <= self._deadline:
+            return False
+        self._expire()
+        return True
 
     # ---- from the event loop -----------------------------------------------------------------------------------------
 
@@ -209,10 +228,16 @@ class Connection(asyncio.Protocol):
                 self._paused = True
                 self._transport.pause_reading()
 
-    def eof_received(self) -> None:
-        """Take the client for gone if it was being answered. The transport closes when this returns."""
-        if self._task is not None:
-            self._transport.abort()
+    def eof_received(self) -> bool:
+        """Find out whether the client only ended its side, or is gone. The transport closes if this returns False."""
+        request = self._current
+        if self._task is None or request is None or not request.complete:
+            if self._end == "missing":
+                self._transport.abort()
+            return False
+        self._ended = True
+        self._find_out(request)
+        return True
 
     def pause_writing(self) -> None:
         """Note that the client is slow."""
@@ -374,9 +399,12 @@ class Connection(asyncio.Protocol):
     def _serve(self, request: Request) -> None:
         self._served = True
         self._current = request
+        self._nothing = CONTINUE
         self._body_since = self._shared.loop.time()
         self._deadline = _UNLIMITED if request.complete or request.fault else self._body_deadline(request)
         self._task = self._shared.loop.create_task(self._answer(request))
+        if self._ended:
+            self._find_out(request)
 
     async def _answer(self, request: Request) -> None:
         try:
@@ -428,7 +456,9 @@ class Connection(asyncio.Protocol):
         """Serve the request that waits, or wait for one."""
         self._current = None
         now, limits = self._shared.loop.time(), self._shared.limits
-        if not self._waiting:
+        if not self._waiting and self._ended:
+            self._transport.close()
+        elif not self._waiting:
             self._deadline = now + (limits.head if self._open else limits.keep_alive)
         else:
             self._serve(self._waiting.popleft())
@@ -459,9 +489,9 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def _reset(self) -> None:
-        if not self._lost:
-            with contextlib.suppress(OSError):
-                connected = cast("socket.socket", self._transport.get_extra_info("socket"))
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._transport.abort()
+    def _find_out(self, request: Request) -> None:
+        """Send something to a client that has ended its side, and count it as gone if it is not there to take it."""
+        if self._end == "missing":
+            self.write(self._nothing)
+            if request.version == "1.0" or was_reset(self._transport):  # in HTTP/1.0, there is nothing to send
+                self._transport.abort()

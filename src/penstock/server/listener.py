@@ -22,7 +22,10 @@ TICK = 0.5
 """Seconds between two looks at the clock of a connection: one timer for all, instead of one for each request."""
 
 AT_ONCE = 32
-"""Connections whose clocks are looked at without a break. Thousands can expire at once, and others are being served."""
+"""Connections whose clocks are looked at without a break."""
+
+EXPIRED_AT_ONCE = 4
+"""Of them, those that are told that their time is over: that costs more, and thousands can expire at once."""
 
 
 class Listener:
@@ -61,10 +64,14 @@ class Listener:
 
     def _look(self, connections: tuple[Connection, ...], begin: int, round_began: float) -> None:
         """Look at the next few clocks; spread the others over the rest of the round."""
-        end = begin + AT_ONCE
         now = self._shared.loop.time()
-        for connection in connections[begin:end]:
-            connection.look_at_clock(now)
+        end = begin
+        expired = 0
+        for connection in connections[begin : begin + AT_ONCE]:
+            end += 1
+            expired += connection.look_at_clock(now)
+            if expired >= EXPIRED_AT_ONCE:
+                break
         if end < len(connections):
             when = round_began + TICK * end / len(connections)
             self._timer = self._shared.loop.call_at(when, self._look, connections, end, round_began)

@@ -6,9 +6,14 @@ measured.
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
+import selectors
+import socket
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,6 +24,12 @@ _ROOT = Path(__file__).parents[3]
 
 RATE = 50.0
 """Good requests a second."""
+
+OPENED = 1000
+"""Slow connections that are opened each second."""
+
+SLICES = 50
+"""Parts of a second: in each of them, one part of the slow connections sends."""
 
 
 class Siege(Struct, frozen=True):
@@ -31,6 +42,7 @@ class Siege(Struct, frozen=True):
         told: how many of them were answered with a 408 before.
         files: how many more files than before the gateway had open afterwards, but for connections to its provider.
         memory: bytes that it took for each open connection.
+        cost: seconds that it computed in each second, more than before.
     """
 
     calm: list[float]
@@ -39,6 +51,7 @@ class Siege(Struct, frozen=True):
     told: int
     files: int
     memory: float
+    cost: float
 
     def figures(self) -> str:
         """Return the result in one line."""
@@ -46,7 +59,7 @@ class Siege(Struct, frozen=True):
         return (
             f"p99 time to first event {calm:.1f} -> {besieged:.1f} ms (p50 {percentile(self.calm, 0.5) * 1000:.1f} -> "
             f"{percentile(self.besieged, 0.5) * 1000:.1f}), last closed after {self.closed:.1f} s, {self.told} told, "
-            f"{self.files:+d} files, {self.memory / 1024:.1f} KiB a connection"
+            f"{self.files:+d} files, {self.memory / 1024:.1f} KiB a connection, {self.cost:.1%} of a core"
         )
 
 
@@ -65,37 +78,82 @@ async def besiege(
         calm: seconds to measure before.
     """
     await ask(gateway.port)
+    began, computed = time.monotonic(), gateway.cpu
     before = await _traffic(gateway.port, calm)
+    usual = (gateway.cpu - computed) / (time.monotonic() - began)
     files, resident = gateway.files - upstream.open, gateway.resident
     traffic = asyncio.create_task(_traffic(gateway.port, patience))
     command = [sys.executable, "-m", "tests.server.hostile.slow", *map(str, (gateway.port, dripping, silent, bodies))]
     slow = await asyncio.create_subprocess_exec(*command, str(patience), stdout=asyncio.subprocess.PIPE, cwd=_ROOT)
     assert slow.stdout is not None
     await slow.stdout.readline()
+    began, computed = time.monotonic(), gateway.cpu
     memory = (gateway.resident - resident) / (dripping + silent + bodies)
     closed, told = json.loads(await slow.stdout.readline())
+    cost = (gateway.cpu - computed) / (time.monotonic() - began) - usual
     await slow.wait()
     besieged = await traffic
     await asyncio.sleep(1.2)
-    return Siege(before, besieged, closed, told, gateway.files - upstream.open - files, memory)
+    return Siege(before, besieged, closed, told, gateway.files - upstream.open - files, memory, cost)
 
 
-async def _be_slow(port: int, dripping: int, silent: int, bodies: int, patience: float) -> None:
-    """Open slow connections, and say so; wait for their ends, and tell when the last came and how many got a 408."""
-    loop = asyncio.get_running_loop()
+class _Slow:
+    """A connection of a client that is slow. `pieces` are what it still sends, one each second."""
+
+    def __init__(self, port: int, pieces: Iterator[bytes]) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setblocking(False)
+        self.pieces = pieces
+        self.begun = time.monotonic()
+        self.ended = 0.0
+        self.answer = b""
+
+    def send(self) -> None:
+        """Send the next piece. If it is too late for that, there is something to read."""
+        if not self.ended and (piece := next(self.pieces, b"")):
+            with contextlib.suppress(OSError):
+                self.socket.send(piece)
+
+    def receive(self) -> bool:
+        """Take what came; return whether there will be more."""
+        try:
+            piece = self.socket.recv(65536)
+        except OSError:
+            piece = b""
+        self.answer += piece
+        if not piece:
+            self.ended = time.monotonic() - self.begun
+            self.socket.close()
+        return bool(piece)
+
+
+def _be_slow(port: int, dripping: int, silent: int, bodies: int, patience: float) -> None:
+    """Open slow connections, and say so; wait for their ends, and tell when the last came and how many got a 408.
+
+    It is written to take next to no time of the processor, which the gateway needs: no event loop, and each second is
+    divided into slices in which one part of the connections sends.
+    """
+    selector = selectors.DefaultSelector()
     kinds = [_drip] * dripping + [_silent] * silent + [_body] * bodies
     random.Random(1).shuffle(kinds)
-    tasks: list[asyncio.Task[tuple[float, bytes]]] = []
-    for kind in kinds:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        tasks.append(asyncio.create_task(_until_closed(kind, reader, writer, loop.time())))
-    print("open", flush=True)
-    done, pending = await asyncio.wait(tasks, timeout=patience + 5)
-    for task in pending:
-        task.cancel()
-    ended = [task.result() for task in done]
-    closed = max(seconds for seconds, _ in ended) if not pending else float("inf")
-    print(json.dumps([closed, sum(b" 408 " in answer for _, answer in ended)]), flush=True)
+    slow: list[_Slow] = []
+    for number in range(int((len(kinds) / OPENED + patience + 5) * SLICES)):
+        begun = time.monotonic()
+        for kind in kinds[len(slow) : len(slow) + OPENED // SLICES]:
+            slow.append(_Slow(port, kind()))
+            selector.register(slow[-1].socket, selectors.EVENT_READ, slow[-1])
+            if len(slow) == len(kinds):
+                print("open", flush=True)
+        for one in slow[number % SLICES :: SLICES]:
+            one.send()
+        while (left := begun + 1 / SLICES - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                if not key.data.receive():
+                    selector.unregister(key.fileobj)
+        if len(slow) == len(kinds) and not selector.get_map():
+            break
+    closed = max(one.ended for one in slow) if all(one.ended for one in slow) else float("inf")
+    print(json.dumps([closed, sum(b" 408 " in one.answer for one in slow)]), flush=True)
 
 
 async def idle(gateway: Process, count: int) -> float:
@@ -122,35 +180,19 @@ async def _traffic(port: int, seconds: float) -> list[float]:
     return [(await task)[0] for task in tasks]
 
 
-async def _until_closed(kind, reader, writer, begun):  # type: ignore[no-untyped-def]
-    """Return the seconds until a slow connection was closed, and what it was told before."""
-    sending = asyncio.create_task(kind(writer))
-    answer = b""
-    with contextlib.suppress(ConnectionError):
-        while piece := await reader.read(65536):
-            answer += piece
-    sending.cancel()
-    writer.transport.abort()
-    return asyncio.get_running_loop().time() - begun, answer
+def _drip() -> Iterator[bytes]:
+    return (question("m")[position : position + 1] for position in range(len(question("m"))))
 
 
-async def _drip(writer: asyncio.StreamWriter) -> None:
-    for position in range(len(question("m"))):
-        writer.write(question("m")[position : position + 1])
-        await asyncio.sleep(1)
+def _silent() -> Iterator[bytes]:
+    return iter(())
 
 
-async def _silent(writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(0)
-
-
-async def _body(writer: asyncio.StreamWriter) -> None:
+def _body() -> Iterator[bytes]:
     head = question("m").partition(b"\r\n\r\n")[0].rpartition(b"\r\n")[0]
-    writer.write(head + b"\r\nContent-Length: 1000000\r\n\r\n")
-    while True:
-        writer.write(b" " * 10)
-        await asyncio.sleep(1)
+    yield head + b"\r\nContent-Length: 1000000\r\n\r\n"
+    yield from itertools.repeat(b" " * 10)
 
 
 if __name__ == "__main__":
-    asyncio.run(_be_slow(*map(int, sys.argv[1:5]), patience=float(sys.argv[5])))
+    _be_slow(*map(int, sys.argv[1:5]), patience=float(sys.argv[5]))

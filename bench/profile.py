@@ -2,7 +2,8 @@
 
 Runs one scenario of the benchmark against a gateway that looks at its own stack as its CPU time passes (ITIMER_PROF,
 a sample each few milliseconds of CPU), which disturbs it far less than a tracing profiler does. Time in C code counts
-for the Python line that called it; the event loop's own time counts for `run`.
+for the Python line that called it; the event loop's own time counts for `run`, and so does that of other threads for
+whatever the loop was doing. The tree has our own functions only: what a library does counts for whoever called it.
 """
 
 import argparse
@@ -31,14 +32,20 @@ SCENARIOS = {PER_EVENT: measure.cpu_per_event, PER_REQUEST: measure.cpu_per_requ
 
 _PERIOD = 0.001
 
+_OURS = "penstock/"
+
 
 class Samples(msgspec.Struct, frozen=True):
-    """How often each function was seen: running itself, running at all; and each line running itself."""
+    """How often each function was seen: running itself, running at all; each line running itself; and each stack.
+
+    Stacks are of the gateway's own functions, outermost first, joined by line ends.
+    """
 
     count: int = 0
     own: dict[str, int] = {}
     total: dict[str, int] = {}
     lines: dict[str, int] = {}
+    stacks: dict[str, int] = {}
 
 
 class Sampler:
@@ -49,6 +56,7 @@ class Sampler:
         self._own: Counter[str] = Counter()
         self._total: Counter[str] = Counter()
         self._lines: Counter[str] = Counter()
+        self._stacks: Counter[str] = Counter()
 
     def add(self, frame: FrameType | None) -> None:
         """Note a stack."""
@@ -57,15 +65,16 @@ class Sampler:
         self._count += 1
         self._own[_function(frame)] += 1
         self._lines[f"{_place(frame)}:{frame.f_lineno}"] += 1
-        seen: set[str] = set()
+        stack: list[str] = []
         while frame is not None:
-            seen.add(_function(frame))
+            stack.append(_function(frame))
             frame = frame.f_back
-        self._total.update(seen)
+        self._total.update(set(stack))
+        self._stacks["\n".join(name for name in reversed(stack) if name.startswith(_OURS))] += 1
 
     def samples(self) -> Samples:
         """Return what was seen."""
-        return Samples(self._count, dict(self._own), dict(self._total), dict(self._lines))
+        return Samples(self._count, dict(self._own), dict(self._total), dict(self._lines), dict(self._stacks))
 
 
 def _function(frame: FrameType) -> str:
@@ -137,6 +146,24 @@ def show(samples: Samples, rows: int) -> None:
         console.print(table)
 
 
+def show_tree(samples: Samples, least: float) -> None:
+    """Print who calls whom: percentages with all that is called, and without; branches of at least `least` percent."""
+    total, own = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+    for text, count in samples.stacks.items():
+        stack = tuple(text.split("\n"))
+        own[stack] += count
+        total.update({stack[:depth]: count for depth in range(1, len(stack) + 1)})
+    telling = [branch for branch, count in total.items() if count >= samples.count * least / 100]
+    # Branches of one function stand together, the heaviest first.
+    telling.sort(key=lambda branch: [(-total[branch[:depth]], name) for depth, name in enumerate(branch, 1)])
+    print("\nour functions, by who calls them: with what they call, and by their own time, in percent\n")
+    for branch in telling:
+        # What is on every stack (how the process was started) says nothing.
+        if total[branch] < 0.99 * samples.count:
+            parts = 100 * total[branch] / samples.count, 100 * own[branch] / samples.count
+            print(f"{parts[0]:5.1f} {parts[1]:5.1f}  {'  ' * (len(branch) - 4)}{branch[-1].removeprefix(_OURS)}")
+
+
 def main() -> None:
     """Run one scenario and print what was seen."""
     parser = argparse.ArgumentParser(prog="python -m bench.profile", description="Where the gateway's CPU time goes.")
@@ -146,6 +173,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the streams")
     parser.add_argument("--rows", type=int, default=25)
+    parser.add_argument("--tree", type=float, default=1.0, help="percent that a branch of the tree has at least")
     options = parser.parse_args()
     stack.allow_open_files()
     os.sched_setaffinity(0, {LOAD_CORE})
@@ -153,6 +181,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-profile-") as folder:
         samples, taken = profile(options.scenario, options.pair, options.seconds, Path(folder))
     show(samples, options.rows)
+    show_tree(samples, options.tree)
     watched = f"{taken:.1f} us each while watched, {samples.count} samples, {time.monotonic() - began:.0f} s"
     print(f"{options.pair.name}, {options.scenario}: {watched}")
 

@@ -3,14 +3,14 @@
 No wait for a database is unbounded: not for a connection, a lock, or an answer over a network that has failed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -135,7 +135,25 @@ def _with_psycopg(url: sa.URL) -> sa.URL:
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    execute_plain(connection, "BEGIN IMMEDIATE")
+
+
+def execute_plain(connection: sa.Connection, text: str, rows: Sequence[Sequence[Any]] | None = None) -> None:
+    """Have the driver execute a statement, once or for each row, and tell its errors as SQLAlchemy does.
+
+    What SQLAlchemy does more (a context, events, a result) takes 20 us of CPU, four times what SQLite takes for a row.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: it failed. The connection is not invalidated by that.
+    """
+    dialect, cursor = connection.dialect, connection.connection.cursor()
+    driver: Any = dialect.dbapi
+    try:
+        cursor.execute(text) if rows is None else cursor.executemany(text, rows)
+    except driver.Error as error:
+        raise DBAPIError.instance(text, rows, error, driver.Error, hide_parameters=True, dialect=dialect) from error
+    finally:
+        cursor.close()
 
 
 def _configurer(url: sa.URL) -> Any:

@@ -5,7 +5,7 @@
     await writer.close()
 
 A commit costs far more than the statements in it. While one is under way the jobs that come wait for the next, and
-where several came at once the next are given two milliseconds to gather; so batches are as large as the load makes
+where several came at once the next are given four milliseconds to gather; so batches are as large as the load makes
 them, and jobs that come one by one do not wait at all.
 """
 
@@ -24,7 +24,7 @@ from penstock.store.errors import StoreUnavailableError
 MAX_JOBS = 500
 """Jobs in a transaction: while it lasts, other processes cannot write to SQLite."""
 
-GATHERING = 0.002
+GATHERING = 0.004
 """Seconds that a job waits for others, if the batch before it was of several."""
 
 MAX_TRIES = 3

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from penstock.store.database import Database
+from penstock.store.dialect import execute_plain
 from penstock.store.group_commit import GroupCommit
 from penstock.store.ledger_rows import NotedRow, OpenedRow, SettledRow
 from penstock.store.ledger_sql import Row, Statement, Statements, statements_in
@@ -200,7 +201,7 @@ class _Batch:
         ):
             if rows:
                 # SQLite's driver takes what is a tuple and nothing more at half the cost of what is also a row of ours.
-                self._connection.exec_driver_sql(text, list(map(tuple, rows)))
+                execute_plain(self._connection, text, list(map(tuple, rows)))
 
     def _open(self, job: Opening) -> Refusal | None:
         if job.claims is not None and (refusal := self._claim(job.claims)) is not None:

@@ -87,7 +87,7 @@ def _make_relay(upstream: WireProtocol, client: WireProtocol) -> Relay:
     def translation() -> Translation:
         return Translation(encoder, record, lambda: 12)
 
-    writer = Passthrough(encoder, upstream.usage_only) if upstream is client else translation()
+    writer = Passthrough(lambda: encoder, upstream.usage_only) if upstream is client else translation()
     return Relay(upstream.decoder("lab", "b7Qx2"), writer, record, lambda info: info, translation)
 
 

@@ -23,7 +23,7 @@ LAST_WORDS = {"anthropic": b'event: message_stop\ndata: {"type":"message_stop"}\
 def passing(protocol: str, *, strip_usage: bool = False) -> tuple[Relay, Record]:
     spoken = PROTOCOLS[protocol]
     record, encoder = Record(), spoken.encoder(REPLY)
-    writer = Passthrough(encoder, spoken.usage_only if strip_usage else None)
+    writer = Passthrough(lambda: encoder, spoken.usage_only if strip_usage else None)
     translation = Translation(encoder, record, lambda: 1)
     return Relay(spoken.decoder("lab", "t0ken"), writer, record, lambda info: info, lambda: translation), record
 
@@ -123,15 +123,17 @@ def test_a_stream_that_the_decoder_gives_up_on_is_still_handed_on(protocol: str)
 def test_an_array_holds_the_payloads_as_they_came() -> None:
     gemini, record = PROTOCOLS["gemini"], Record()
     encoder = gemini.encoder(Reply(token="t", model="lab/m", created=1, array=True))
-    relay = Relay(gemini.decoder("lab", "t"), ArrayPassthrough(encoder), record, lambda info: info, lambda: writer)
-    writer = ArrayPassthrough(encoder)
+    relay = Relay(
+        gemini.decoder("lab", "t"), ArrayPassthrough(lambda: encoder), record, lambda info: info, lambda: writer
+    )
+    writer = ArrayPassthrough(lambda: encoder)
     payloads = [piece.removeprefix(b"data: ").strip() for piece in STREAMS["gemini"]]
     assert fed(relay, *STREAMS["gemini"]) == b"[" + b",\r\n".join(payloads) + b"]"
 
 
 def test_what_the_client_is_told_of_an_error_has_been_redacted() -> None:
     chat, record = PROTOCOLS["openai-chat"], Record()
-    writer = Passthrough(chat.encoder(REPLY), None)
+    writer = Passthrough(lambda: chat.encoder(REPLY), None)
     relay = Relay(
         chat.decoder("lab", "t"), writer, record, lambda info: ErrorInfo(info.kind, "redacted"), lambda: writer
     )

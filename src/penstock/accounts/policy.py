@@ -42,7 +42,7 @@ def check_model(key: Key, model: str) -> None:
 
 def may_ask(key: Key, model: str) -> bool:
     """Whether a key may ask for a model by this name."""
-    return any(glob == "*" or fnmatchcase(model, glob) for glob in key.models)
+    return "*" in key.models or any(fnmatchcase(model, glob) for glob in key.models)
 
 
 def may_reach(key: Key, asked: str, target: str) -> bool:

@@ -31,9 +31,12 @@ class Usage(Struct, frozen=True, gc=False):
     @property
     def known(self) -> bool:
         """Whether any counter was given."""
-        return any(
-            count is not None
-            for count in (self.uncached, self.cache_read, self.cache_write, self.cache_write_1h, self.output)
+        return (
+            self.uncached is not None
+            or self.cache_read is not None
+            or self.cache_write is not None
+            or self.cache_write_1h is not None
+            or self.output is not None
         )
 
     @property

@@ -28,7 +28,7 @@ class Adaptation:
         if outbound.tool_names:
             self._steps.append(_Names(outbound.tool_names).feed)
         self.stops: StopSequences | None = None
-        if sequences := tuple(one for one in outbound.stop if one):
+        if outbound.stop and (sequences := tuple(one for one in outbound.stop if one)):
             self.stops = StopSequences(sequences)
             self._steps.append(self.stops.feed)
 

@@ -1,5 +1,6 @@
 """One try at one provider: what it is asked, and how its refusals are told to the client."""
 
+from functools import lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -82,11 +83,16 @@ class Attempt(Struct, frozen=True):
 
     def identity(self) -> dict[str, str]:
         """Return the header that tells a client who answered it."""
-        return {"x-penstock-upstream": quote(f"{self.provider.name}/{self.model}", safe=PLAIN)[:MAX_NAME]}
+        return {"x-penstock-upstream": _identified(self.provider.name, self.model)}
 
     def decoder(self, token: str) -> Decoder:
         """Return a decoder for the answer."""
         return self.protocol.decoder(self.provider.name, token, self.options)
+
+
+@lru_cache(1024)
+def _identified(provider: str, model: str) -> str:
+    return quote(f"{provider}/{model}", safe=PLAIN)[:MAX_NAME]
 
 
 def prepare(call: Call, candidate: Candidate, learned: frozenset[str], seals: SealCache, fits: TokenFits) -> Attempt:
@@ -110,7 +116,8 @@ def prepare(call: Call, candidate: Candidate, learned: frozenset[str], seals: Se
         attempt = _forwarded(call, provider, target, fits)
     else:
         attempt = _translated(call, provider, target, seals, fits)
-    _check_stops(call, attempt.outbound.stop)
+    if attempt.outbound.stop:
+        _check_stops(call, attempt.outbound.stop)
     attempt = msgspec.structs.replace(attempt, thinks=target.facts.thinks, limits=candidate.limits)
     return traced(attempt, call)
 

@@ -6,6 +6,7 @@ more than one. And no token waits for a log.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 
@@ -34,14 +35,15 @@ class CallLog:
     def flush(self) -> None:
         """Write all lines, and have done what comes afterwards."""
         waiting, self._ended = self._ended, []
+        log = _log.bind()  # to find out what a logger is like costs as much as to write a line
         for ended in waiting:
-            _write(ended)
+            _write(log, ended)
         for follow in self._afterwards:
             follow()
 
 
-def _write(ended: Ended) -> None:
-    _log.info(
+def _write(log: Any, ended: Ended) -> None:
+    log.info(
         "call",
         request_id=ended.request,
         key=ended.key,

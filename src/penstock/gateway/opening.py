@@ -25,6 +25,7 @@ from penstock.gateway.seals import SealCache
 from penstock.gateway.targets import reachable
 from penstock.gateway.tries import Tries
 from penstock.gateway.watch import FirstOutput
+from penstock.protocols.base import Encoder
 from penstock.routing.health import Health
 from penstock.routing.plan import plan
 from penstock.routing.retries import RetryBudget
@@ -176,10 +177,12 @@ class Opener:
 
     def _make_relay(self, run: Run, attempt: Attempt, response: UpstreamResponse) -> Relay:
         call, record = run.call, run.record
-        encoder = call.protocol.encoder(call.reply(attempt.estimate.tokens))
+
+        def encoder() -> Encoder:
+            return call.protocol.encoder(call.reply(attempt.estimate.tokens))
 
         def translation() -> Writer:
-            return Translation(encoder, record, attempt.estimate.tokens)
+            return Translation(encoder(), record, attempt.estimate.tokens)
 
         def redacted(info: ErrorInfo) -> ErrorInfo:
             return told(info, attempt.provider)

@@ -50,30 +50,32 @@ class Passthrough:
     to some of them, and so are `id` and `retry` (pitfall 21).
     """
 
-    def __init__(self, encoder: Encoder, usage_only: Callable[[Frame], bool] | None) -> None:
-        self._encoder = encoder
+    def __init__(self, make_encoder: Callable[[], Encoder], usage_only: Callable[[Frame], bool] | None) -> None:
+        """Make an encoder only if there is a failure to tell, or a last word: few answers need one."""
+        self._make_encoder = make_encoder
         self._usage_only = usage_only
 
     def write(self, frames: list[Frame], events: list[Event]) -> bytes:
         """Return the frames as they came."""
         if self._usage_only is not None:
             frames = [frame for frame in frames if not self._usage_only(frame)]
-        return _shown(frames[0]) if len(frames) == 1 else b"".join([_shown(frame) for frame in frames])
+        return b"".join([b"\n" if frame.data is None else frame.raw for frame in frames])
 
     def finish(self, events: list[Event]) -> bytes:
         """Return nothing but the last word, where the provider's own end lacked it: it had ended well (pitfall 112)."""
-        return self._encoder.last_word if events and isinstance(events[-1], Finish) else b""
+        return self._make_encoder().last_word if events and isinstance(events[-1], Finish) else b""
 
     def fail(self, error: ErrorInfo) -> bytes:
         """Return the protocol's error event."""
-        return self._encoder.encode(Failure(error))
+        return self._make_encoder().encode(Failure(error))
 
 
 class ArrayPassthrough:
     """The provider's payloads as the elements of one growing JSON array, for clients that did not ask for events."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+    def __init__(self, make_encoder: Callable[[], Encoder]) -> None:
+        """Make an encoder only if there is a failure to tell."""
+        self._make_encoder = make_encoder
         self._begun = False
 
     def write(self, frames: list[Frame], events: list[Event]) -> bytes:
@@ -91,7 +93,7 @@ class ArrayPassthrough:
 
     def fail(self, error: ErrorInfo) -> bytes:
         """Return the error as the last element."""
-        alone = self._encoder.encode(Failure(error))
+        alone = self._make_encoder().encode(Failure(error))
         return b",\r\n" + alone.removeprefix(b"[") if self._begun else alone
 
 
@@ -236,10 +238,6 @@ def _failure(events: list[Event]) -> ErrorInfo | None:
         return None
     events.pop()
     return last.error
-
-
-def _shown(frame: Frame) -> bytes:
-    return b"\n" if frame.data is None else frame.raw
 
 
 def _is_whole(frame: Frame) -> bool:

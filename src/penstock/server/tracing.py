@@ -16,6 +16,9 @@ from penstock.gateway.observer import Ended
 NOTHING: Mapping[str, str] = {}
 
 
+_UNTRACED = nullcontext(NOTHING)
+
+
 class Tracing(Protocol):
     """Makes a span of each request."""
 
@@ -47,7 +50,7 @@ class Untraced:
         self, request_id: str, operation: str, headers: Mapping[str, str]
     ) -> AbstractContextManager[Mapping[str, str]]:
         """Trace nothing, and send nothing."""
-        return nullcontext(NOTHING)
+        return _UNTRACED
 
     def observe(self, ended: Ended) -> None:
         """Note nothing."""

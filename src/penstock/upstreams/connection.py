@@ -102,9 +102,11 @@ class Connection(asyncio.BufferedProtocol):
         """Send a request. A wait for the response of more than `patience` seconds is a TimeoutError."""
         self._reset()
         self._over = False
-        self._patience = patience
         self._sent_at = self._loop.time()
-        self._clock = self._loop.call_at(self._sent_at + patience, self._look_at_clock)
+        if self._clock is None or patience != self._patience:
+            self._stop_clock()
+            self._patience = patience
+            self._clock = self._loop.call_at(self._sent_at + patience, self._look_at_clock)
         if self._transport is not None:
             self._transport.write(request)
 
@@ -165,8 +167,7 @@ class Connection(asyncio.BufferedProtocol):
                 return True
 
     def rest(self) -> None:
-        """Be put aside until the next request."""
-        self._stop_clock()
+        """Be put aside until the next request. The clock goes on: to start one for each request costs it 3 us."""
         self._resting_since = self._loop.time()
 
     def age(self) -> float:

@@ -219,26 +219,20 @@ class UpstreamResponse:
     Attributes:
         status: the HTTP status.
         headers: names in lower case; values of repeated ones joined by commas.
+        content_type: the media type the provider gave, without parameters, in lower case; empty if it gave none.
+        is_event_stream: whether the provider says that the body is an event stream.
     """
 
-    __slots__ = ("_connection", "_give_back", "_provider", "headers", "status")
+    __slots__ = ("_connection", "_give_back", "_provider", "content_type", "headers", "is_event_stream", "status")
 
     def __init__(self, provider: str, connection: Connection, give_back: functools.partial[None]) -> None:
         self.status = connection.status
         self.headers: Mapping[str, str] = MappingProxyType(connection.headers)
+        self.content_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self.is_event_stream = self.content_type == "text/event-stream"
         self._provider = provider
         self._connection: Connection | None = connection
         self._give_back = give_back
-
-    @property
-    def content_type(self) -> str:
-        """The media type the provider gave, without parameters, in lower case; empty if it gave none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    @property
-    def is_event_stream(self) -> bool:
-        """Whether the provider says that the body is an event stream."""
-        return self.content_type == "text/event-stream"
 
     async def read(self) -> bytes:
         """Return the next bytes as they arrived; empty at the end of the body.

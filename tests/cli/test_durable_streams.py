@@ -90,7 +90,7 @@ async def all_of(response: Any) -> tuple[bytes, bool]:
 
 async def kill(process: Process) -> None:
     process.process.send_signal(signal.SIGKILL)
-    await process.process.wait()
+    await asyncio.to_thread(process.process.wait)
 
 
 def integrity(directory: Path) -> str:

@@ -1,106 +1,28 @@
-"""How near estimates come to what tokenizers count. The texts of token_counts.json were written for it.
-
-Default costs were fitted to o200k_base, with texts from elsewhere and those here that are `fitted`; the others were only
-ever estimated.
-"""
+"""What a request comes to, besides its text: what is around messages, tools, thoughts, media."""
 
 import base64
-import json
 import struct
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.core.estimate import IMAGE_LIMIT, LOW_DETAIL, TokenCosts, image_tokens, input_tokens, text_size
+from penstock.core.estimate import TokenCosts, input_tokens
+from penstock.core.events import Sealed
 from penstock.core.image_size import image_size
-from penstock.core.request import Ask, Media, Reasoning, ReasoningAsk, Text, Tool, ToolCall, ToolResult, Turn
-from penstock.core.token_fit import FACTOR_BOUNDS, TokenFit
-
-FIXTURE: dict[str, Any] = json.loads(Path(__file__).with_name("token_counts.json").read_text("utf-8"))
-TEXTS: list[dict[str, Any]] = FIXTURE["texts"]
-KINDS = dict.fromkeys(text["kind"] for text in TEXTS)
-OF_KIND = [[text for text in TEXTS if text["kind"] == kind] for kind in KINDS]
-OBSERVED = [text for texts in OF_KIND for text in texts[0::2]]
-LATER = [text for texts in OF_KIND for text in texts[1::2]]
-
-
-def size(text: dict[str, Any]) -> tuple[float, ...]:
-    return text_size(text["text"].encode())
-
-
-def of(text: dict[str, Any], *more: str) -> str:
-    return "-".join([text["kind"], *more])
-
-
-@pytest.mark.parametrize("text", TEXTS, ids=of)
-@pytest.mark.covers("T32")
-def test_a_text_of_any_kind_is_estimated_within_15_percent(text: dict[str, Any]) -> None:
-    assert sum(size(text)) == pytest.approx(text["counts"]["o200k_base"], rel=0.15)
-
-
-LOOSELY = {("cl100k_base", "korean"), ("claude", "numbers"), ("gemini", "chinese-classical")}
-"""What one tokenizer's texts of a kind have too little in common for: these come out within 25 percent."""
-
-
-@pytest.mark.parametrize("tokenizer", FIXTURE["tokenizers"])
-@pytest.mark.covers("T32")
-def test_within_some_dozen_observations_every_tokenizer_is_learned(tokenizer: str) -> None:
-    fit = TokenFit()
-    for text in OBSERVED * 3:
-        fit.observe(size(text), text["counts"][tokenizer])
-    assert fit.observations < 120
-    for text in LATER:
-        margin = 0.25 if (tokenizer, text["kind"]) in LOOSELY else 0.15
-        assert fit.tokens(size(text)) == pytest.approx(text["counts"][tokenizer], rel=margin), text["kind"]
-
-
-def test_a_model_that_changes_its_tokenizer_is_followed() -> None:
-    fit = TokenFit()
-    for tokenizer in ("o200k_base", "claude"):
-        for text in TEXTS * 5:
-            fit.observe(size(text), text["counts"][tokenizer])
-    chinese = next(text for text in LATER if text["kind"] == "chinese")
-    assert fit.tokens(size(chinese)) == pytest.approx(chinese["counts"]["claude"], rel=0.15)
-
-
-@pytest.mark.parametrize("counted", [-1, 0, 1, 10**9, 2**60])
-def test_a_count_that_cannot_be_is_ignored(counted: int) -> None:
-    fit = TokenFit()
-    fit.observe(size(TEXTS[0]), counted)
-    fit.observe_bytes(4000, counted)
-    assert fit.observations == 0
-    assert fit.tokens_of_bytes(4000) == 1000
-
-
-@given(st.lists(st.tuples(st.integers(0, len(TEXTS) - 1), st.integers(-10, 2000)), max_size=80))
-def test_whatever_a_provider_counts_estimates_stay_within_bounds(observed: list[tuple[int, int]]) -> None:
-    fit = TokenFit()
-    for which, counted in observed:
-        fit.observe(size(TEXTS[which]), counted)
-    lowest, highest = FACTOR_BOUNDS
-    for text in TEXTS:
-        assert lowest * 0.9 < fit.tokens(size(text)) / sum(size(text)) < highest * 1.1
-
-
-def test_the_length_of_a_body_is_learned_from_too() -> None:
-    fit = TokenFit()
-    for _ in range(40):
-        fit.observe_bytes(3000, 1000)
-    assert fit.tokens_of_bytes(30_000) == pytest.approx(10_000, rel=0.05)
-
-
-def test_a_long_text_is_estimated_by_a_sample() -> None:
-    text = "\n\n".join(text["text"] for text in TEXTS) * 10
-    true = sum(text["counts"]["o200k_base"] for text in TEXTS) * 10
-    assert sum(text_size(text.encode())) == pytest.approx(true, rel=0.1)
-
-
-@given(st.text())
-def test_every_text_has_a_size(text: str) -> None:
-    assert sum(text_size(text.encode("utf-8", "replace"))) >= 0
+from penstock.core.request import (
+    Ask,
+    Media,
+    OutputFormat,
+    Reasoning,
+    ReasoningAsk,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 
 
 def ask(*turns: Turn, tools: tuple[Tool, ...] = ()) -> int:
@@ -130,15 +52,47 @@ def test_what_vendors_count_beside_the_text_is_known_of_each_model() -> None:
     assert input_tokens(words, TokenCosts(text=1.5)) > 1.4 * input_tokens(words)
 
 
-@pytest.mark.parametrize(("width", "height", "tiles"), [(100, 100, 1), (384, 384, 1), (700, 100, 1), (1000, 800, 4)])
-def test_an_image_may_count_by_its_tiles(width: int, height: int, tiles: int) -> None:
-    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height)
-    assert image_tokens(image(head), 258) == tiles * 258
-
-
 def test_a_tool_costs_its_names_and_descriptions() -> None:
     tool = Tool("get_weather", "Get the weather", {"type": "object", "properties": {"city": {"type": "string"}}})
     assert 25 <= ask(HI, tools=(tool,)) - ask(HI) <= 50
+
+
+def test_a_property_within_others_costs_the_same_as_one_of_the_tool() -> None:
+    city = {"city": {"type": "string", "description": "The name of the city"}}
+    flat = Tool("get_weather", "Get the weather", {"type": "object", "properties": city})
+    within = {"where": {"type": "array", "items": {"type": "object", "properties": city}}}
+    deep = Tool("get_weather", "Get the weather", {"type": "object", "properties": within})
+    assert 5 <= ask(HI, tools=(deep,)) - ask(HI, tools=(flat,)) <= 10
+
+
+@given(
+    st.recursive(
+        st.none() | st.text(max_size=5) | st.integers(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["properties", "items", "anyOf", "enum", "$defs", "x"]), inner, max_size=3
+            )
+        ),
+    )
+)
+def test_whatever_stands_for_a_schema_is_estimated(schema: Any) -> None:
+    assert ask(HI, tools=(Tool("f", None, {"properties": schema, "anyOf": schema}),)) > ask(HI)
+
+
+def test_a_schema_of_the_answer_counts_where_models_are_shown_it() -> None:
+    format_ = OutputFormat({"type": "object", "properties": {"city": {"type": "string"}}})
+    asked = Ask("m", (HI,), output_format=format_)
+    assert input_tokens(asked) > ask(HI) + 8
+    assert input_tokens(asked, TokenCosts(schema=0)) == ask(HI)
+
+
+def test_encrypted_thoughts_count_by_their_length_without_what_is_around_them() -> None:
+    thinking = Turn("assistant", (Reasoning("", sealed=Sealed("openai", "x" * 3896)), ToolCall("c1", "f", "{}")))
+    loop = Ask("m", (HI, thinking, user(ToolResult("c1", "f", (Text("7"),)))))
+    bare = Ask("m", (HI, Turn("assistant", thinking.parts[1:]), *loop.turns[2:]))
+    costs = TokenCosts(seal=6, seal_head=1000)
+    assert input_tokens(loop, costs) - input_tokens(bare, costs) == pytest.approx(448, rel=0.1)  # as recorded
 
 
 def test_calls_and_results_of_tools_are_counted() -> None:
@@ -186,16 +140,6 @@ def test_the_size_of_an_image_stands_at_its_beginning(head: bytes) -> None:
 def test_a_broken_image_has_no_size_or_some_size(rest: bytes, magic: bytes) -> None:
     found = image_size(base64.b64encode(magic + rest).decode())
     assert found is None or min(found) >= 0
-
-
-@pytest.mark.parametrize("data", ["", "%%%", "abc", "AAAA"])
-def test_an_image_whose_size_cannot_be_read_counts_the_most(data: str) -> None:
-    assert ask(user(Media("image", "image/png", data))) - ask(user()) == IMAGE_LIMIT
-
-
-def test_an_image_counts_a_token_for_750_pixels_and_a_fixed_price_if_only_glanced_at() -> None:
-    assert ask(user(image(PNG))) - ask(user()) == 100
-    assert ask(user(image(PNG, "low"))) - ask(user()) == LOW_DETAIL
 
 
 def test_a_document_counts_by_its_pages_and_a_plain_one_by_its_text() -> None:

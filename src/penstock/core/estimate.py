@@ -1,135 +1,39 @@
 """How many tokens a request has, as far as that can be told without a tokenizer.
 
-Text is measured: how many words, digits, marks, Han and so on it has. A default cost stands beside each kind, fitted to
-o200k_base, whose counts lie in the middle of those in use; `core/token_fit.py` learns what a model really charges.
-Measuring is a few passes over bytes at the speed of C, and of a long text only a sample is looked at.
+Text is measured by what it is made of (`core/text_size.py`), images by their size (`core/image_tokens.py`). What
+vendors count beside that is a fact of the model. `core/token_fit.py` learns what a model really charges for each kind.
 """
 
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
-from penstock.core.characters import RARE, TOKENS
-from penstock.core.image_size import image_size
+from penstock.core.image_tokens import ImageCosts, Patches, image_tokens
 from penstock.core.request import Ask, Media, Part, Reasoning, Refusal, Text, Tool, ToolCall, ToolResult, effort_of
+from penstock.core.text_size import TEXT_KINDS, Size, text_size
 
-KINDS = (
-    "words",
-    "foreign",
-    "numbers",
-    "digits",
-    "marks",
-    "han",
-    "rare",
-    "kana",
-    "cyrillic",
-    "alphabets",
-    "indic",
-    "thai",
-    "hangul",
-    "emoji",
-    "frame",
-    "tools",
-    "media",
-)
+KINDS = (*TEXT_KINDS, "frame", "tools", "media")
 """What tokens are estimated for. A size is a tuple of tokens, one for each kind, at default costs."""
-
-Size = tuple[float, ...]
-
-SAMPLED_ABOVE = 8 * 1024
-"""Bytes of text from which on only windows of it are measured, evenly spread."""
-
-_WINDOW = 256
-_WINDOWS = 32
-
-CHARACTERS_LOOKED_UP = 300
-"""Of a text with Chinese or Japanese, evenly spread."""
-
-COMMON = 0.8
-"""Tokens of a character, where there are too few to have one in the sample."""
 
 PER_TOOL_PART = 6.0
 """Tokens around a call of a tool, and around its result, where turns have something around them."""
 
-PIXELS_PER_TOKEN = 750
-"""Anthropic's rule, which is also near OpenAI's patches and Gemini's tiles."""
-
-LONGEST_SIDE = 1568
-"""Pixels; larger images are scaled down before they are looked at."""
-
-IMAGE_LIMIT = 1600
-"""Tokens of the largest image, and what an image counts whose size cannot be read."""
-
-SMALL_IMAGE = 384
-"""Pixels of each side of an image that is one tile."""
-
-TILE = 768
-"""Pixels of each side of a tile, https://ai.google.dev/gemini-api/docs/tokens."""
-
-LOW_DETAIL = 85
-"""Tokens of an image that is only to be glanced at."""
-
-PER_PAGE = 2000
-"""Tokens of a page of a PDF, as text and image together."""
-
 BYTES_PER_PAGE = 50_000
 """Of a PDF whose pages cannot be counted."""
 
-AUDIO_BYTES_PER_TOKEN = 600
-"""16 kB a second, as compressed speech has, at about 27 tokens a second; PCM has twice the bytes (`_SOUND`)."""
+SOUND_BYTES_PER_SECOND = 16_000
+"""As compressed speech has; PCM has twice the bytes (`_SOUND`)."""
 
 _SOUND = {"audio/wav": 2, "audio/x-wav": 2, "audio/wave": 2, "audio/pcm": 2, "audio/l16": 2}
 
-SEAL_BYTES_PER_TOKEN = 5
-"""Characters of encrypted reasoning for each token of it."""
-
 _PAGE = re.compile(rb"/Type\s*/Page\b")
-
-
-def _table(classes: dict[bytes, Iterable[int]]) -> bytes:
-    table = bytearray(b"." * 256)
-    for name, members in classes.items():
-        for byte in members:
-            table[byte] = name[0]
-    return bytes(table)
-
-
-# The first byte of a UTF-8 sequence says enough about its script; the others are deleted, and so are carriage returns.
-_CLASSES = _table(
-    {
-        b"a": range(0x61, 0x7B),
-        b"A": range(0x41, 0x5B),
-        b"0": range(0x30, 0x3A),
-        b" ": b" ",
-        b"n": b"\n",
-        b"t": b"\t",
-        b"_": b"_",
-        b"b": (*range(0xC3, 0xCD), 0xE1),  # Latin letters with accents, Vietnamese
-        b"r": range(0xD0, 0xD4),  # Cyrillic
-        b"l": (0xCD, 0xCE, 0xCF, *range(0xD4, 0xE0)),  # Greek, Hebrew, Arabic
-        b"i": b"\xe0",  # Indic scripts, Thai
-        b"o": (0xC2, 0xE2),  # typographic marks, symbols
-        b"k": b"\xe3",  # kana, and the punctuation of Chinese and Japanese
-        b"h": range(0xE4, 0xEA),
-        b"g": range(0xEA, 0xEE),  # Hangul
-        b"f": b"\xef",  # full-width forms
-        b"e": range(0xF0, 0xF5),  # emoji
-    }
-)
-_FOLLOWING = bytes((0x0D, *range(0x80, 0xC0)))
-_ONLY_WORDS = bytes(0x61 if byte in b"aAb" else 0x20 for byte in range(256))
-_ONLY_NUMBERS = bytes(byte if byte == 0x30 else 0x20 for byte in range(256))
-
-_HAN = re.compile("[\u4e00-\u9fff]")
-_HANGUL = re.compile("[\uac00-\ud7a3]")
-_KANA = re.compile("[\u3041-\u30ff]")
-
-FOREIGN = 25
-"""Letters for each accent among them that are taken for another language than English, whose words are longer."""
+_DEEPEST = 8  # levels of properties within properties that are looked at
+_GROUPS = ("anyOf", "oneOf", "allOf", "$defs")
 
 
 class TokenCosts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,17 +45,29 @@ class TokenCosts(Struct, frozen=True, forbid_unknown_fields=True):
         turn: tokens that say who speaks. OpenAI documented 3 of them for each message and 1 of its role.
         tools: tokens of what the vendor says of tools, where there are any.
         tool: tokens around each definition of a tool.
+        property: tokens around each of its properties.
+        schema: share of the schema of an answer that is shown to the model; 0 where it only bounds what is said.
         thinking: tokens of what the vendor says of thinking, where it is asked for.
-        tile: tokens of each 768 pixels square of an image (Gemini); 0 where images count by their pixels.
+        image: how images count.
+        page: tokens of a page of a PDF, as text and image together.
+        sound: tokens of a second of sound.
+        seal: characters of encrypted thoughts for each token of them.
+        seal_head: characters of encrypted thoughts that hold none.
     """
 
     text: float = 1.0
     request: float = 3.0
     turn: float = 4.0
-    tools: float = 16.0
+    tools: float = 18.0
     tool: float = 4.0
+    property: float = 4.0
+    schema: float = 1.0
     thinking: float = 0.0
-    tile: float = 0.0
+    image: ImageCosts = Patches()
+    page: float = 2000.0
+    sound: float = 27.0
+    seal: float = 6.5
+    seal_head: float = 0.0
 
 
 USUAL = TokenCosts()
@@ -174,98 +90,50 @@ def measure(ask: Ask, costs: TokenCosts = USUAL) -> Size:
         for part in turn.parts:
             gathered.take(part, position)
     thinking = ask.reasoning is not None and effort_of(ask.reasoning) != "none"
-    tools = 0.0
-    if ask.tools:
-        tools = costs.tools + costs.tool * len(ask.tools) + costs.text * sum(text_size(_definitions(ask.tools)))
-    if ask.output_format is not None and ask.output_format.schema is not None:
-        tools += costs.text * sum(text_size(msgspec.json.encode(ask.output_format.schema)))
+    tools = _tools_size(ask.tools, costs) if ask.tools else 0.0
+    if ask.output_format is not None and ask.output_format.schema is not None and costs.schema:
+        tools += costs.schema * costs.text * sum(text_size(msgspec.json.encode(ask.output_format.schema)))
     text = text_size("\n".join(gathered.texts).encode("utf-8", "replace"))
     frame = gathered.frame + (costs.thinking if thinking else 0.0)
-    return (*(tokens * costs.text for tokens in text[:-3]), frame, tools, gathered.media)
+    return (*(tokens * costs.text for tokens in text), frame, tools, gathered.media)
 
 
-def text_size(text: bytes) -> Size:
-    """Return the size of a text in UTF-8, by a sample if it is long."""
-    if len(text) <= SAMPLED_ABOVE:
-        return _text_size(text)
-    step = len(text) / _WINDOWS
-    sample = b"".join([text[int(start * step) : int(start * step) + _WINDOW] for start in range(_WINDOWS)])
-    times = len(text) / len(sample)
-    return tuple([tokens * times for tokens in _text_size(sample)])
+def _tools_size(tools: tuple[Tool, ...], costs: TokenCosts) -> float:
+    """Return the tokens of definitions of tools.
 
-
-def _text_size(text: bytes) -> Size:
-    classes = text.translate(_CLASSES, _FOLLOWING)
-    count = classes.count
-    letters, accents = count(b"a"), count(b"b")
-    han, threes, wide = count(b"h"), count(b"k"), count(b"f")
-    letters_only = classes.translate(_ONLY_WORDS)
-    begun = letters_only.count(b" a") + letters_only.startswith(b"a") + count(b"aA")
-    foreign = min(letters, FOREIGN * accents)
-    numbers = classes.translate(_ONLY_NUMBERS).count(b" 0") + classes.startswith(b"0")
-    # A mark is mostly part of the token before it, behind a space it begins one; so do lines and indentation.
-    marks = 0.22 * count(b".") + 0.77 * count(b" .") + 0.3 * (count(b".a") + count(b".A")) + 0.41 * count(b"_")
-    indic = count(b"i")
-    thai = text.count(b"\xe0\xb8") + text.count(b"\xe0\xb9") if indic else 0
-    spaces = 0.78 * count(b"n") + 0.54 * count(b"n ") + 0.61 * count(b"t")
-    english = 1 - foreign / letters if letters else 1.0
-    words = 1.03 * begun + 0.6 * count(b"aaaaaaaaa") + 0.04 * count(b"A")
-    return (
-        words * english,
-        words * (1 - english) + 0.09 * foreign + 0.05 * accents,
-        1.1 * numbers,
-        0.28 * count(b"0"),
-        marks + spaces + count(b" 0") + 1.05 * count(b"o"),
-        *(_cjk_size(text, han, threes, wide) if han or threes or wide else (0.0, 0.0, 0.0)),
-        0.25 * count(b"r") + 0.42 * count(b" r"),
-        0.36 * count(b"l"),
-        0.34 * (indic - thai),
-        0.41 * thai,
-        _hangul_size(text, hangul) if (hangul := count(b"g")) else 0.0,
-        2.4 * count(b"e"),
-        0.0,
-        0.0,
-        0.0,
-    )
-
-
-def _cjk_size(text: bytes, han: int, threes: int, wide: int) -> tuple[float, float, float]:
-    """Return the tokens of common Han, of rare Han, and of kana and marks, by the characters that a sample has."""
-    decoded = text.decode("utf-8", "ignore")
-    step = 1 + len(decoded) // CHARACTERS_LOOKED_UP
-    sample = decoded[::step]
-    kana, ideographs = _KANA.findall(sample), _HAN.findall(sample)
-    common = [TOKENS[character] for character in ideographs if character in TOKENS]
-    spoken = min(threes, len(kana) * step)
-    rare = han * (1 - len(common) / len(ideographs)) if ideographs else 0.0
-    return (
-        0.92 * (han - rare) * _mean(common) + 1.54 * wide,
-        0.92 * RARE * rare,
-        spoken * _mean([TOKENS.get(character, 1.0) for character in kana]) + 1.16 * (threes - spoken),
-    )
-
-
-def _hangul_size(text: bytes, hangul: int) -> float:
-    decoded = text.decode("utf-8", "ignore")
-    sample = decoded[:: 1 + len(decoded) // CHARACTERS_LOOKED_UP]
-    return 0.98 * hangul * _mean([TOKENS.get(syllable, RARE) for syllable in _HANGUL.findall(sample)])
-
-
-def _mean(tokens: list[float]) -> float:
-    return sum(tokens) / len(tokens) if tokens else COMMON
-
-
-def _definitions(tools: tuple[Tool, ...]) -> bytes:
-    """Return what models are shown of tools: names and properties, with few of the marks of JSON.
-
-    What every schema says around them costs nothing.
+    Models are shown names, descriptions and types, with little of the JSON around them: so OpenAI's cookbook counts
+    (https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken, section 7). What is around them by default
+    is what OpenAI counted of recorded requests with one, two, 19 and 21 tools.
     """
-    return b"\n".join(
-        msgspec.json.encode(
-            [tool.name, tool.description, (tool.parameters or {}).get("properties") or tool.grammar]
-        ).translate(None, b'{}[]"')
-        for tool in tools
-    )
+    properties = [line for tool in tools for line in _properties(tool.parameters, 0)]
+    lines = [f"{tool.name}:{tool.description or ''}{tool.grammar or ''}" for tool in tools]
+    text = sum(text_size("\n".join([*lines, *properties]).encode("utf-8", "replace")))
+    return costs.tools + costs.tool * len(tools) + costs.property * len(properties) + costs.text * text
+
+
+def _properties(schema: Any, depth: int) -> Iterator[str]:
+    """Yield each property of a schema, as name, type and description; those within others behind them."""
+    if depth > _DEEPEST or not isinstance(schema, dict):
+        return
+    known = cast("dict[str, Any]", schema)
+    for name, value in _members(known.get("properties")):
+        about = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        choices = [choice for _, choice in _members(about.get("enum"))]
+        words = [name, about.get("type"), about.get("description"), *choices]
+        yield ":".join([str(word) for word in words if word])
+        yield from _properties(value, depth + 1)
+    for inner in (known.get("items"), known.get("additionalProperties")):
+        yield from _properties(inner, depth + 1)
+    for group in _GROUPS:
+        for _, inner in _members(known.get(group)):
+            yield from _properties(inner, depth + 1)
+
+
+def _members(value: Any) -> list[tuple[str, Any]]:
+    """Return the values of an object with their names, or those of an array; of anything else, nothing."""
+    if isinstance(value, dict):
+        return list(cast("dict[str, Any]", value).items())
+    return [("", item) for item in cast("list[Any]", value)] if isinstance(value, list) else []
 
 
 def _loop_begins(ask: Ask) -> int:
@@ -309,15 +177,15 @@ class _Gathered:
         if part.text:
             self.texts.append(part.text)
         elif part.sealed is not None:
-            self.media += len(part.sealed.data) / SEAL_BYTES_PER_TOKEN
+            self.media += max(0.0, len(part.sealed.data) - self._costs.seal_head) / self._costs.seal
 
     def _media(self, media: Media) -> None:
         match media.kind:
             case "image":
-                self.media += image_tokens(media, self._costs.tile)
+                self.media += image_tokens(media, self._costs.image)
             case "audio":
-                size = len(media.data) * 3 / 4
-                self.media += size / AUDIO_BYTES_PER_TOKEN / _SOUND.get(media.media_type, 1)
+                seconds = len(media.data) * 3 / 4 / SOUND_BYTES_PER_SECOND / _SOUND.get(media.media_type, 1)
+                self.media += self._costs.sound * seconds
             case "document":
                 self._document(media)
 
@@ -330,19 +198,4 @@ class _Gathered:
             self.texts.append(data.decode("utf-8", "replace"))
             return
         pages = len(_PAGE.findall(data)) or 1 + len(data) // BYTES_PER_PAGE
-        self.media += pages * PER_PAGE
-
-
-def image_tokens(media: Media, tile: float = 0.0) -> float:
-    """Estimate the tokens of an image from its size in pixels; of one whose size cannot be read, the most."""
-    if media.detail == "low":
-        return LOW_DETAIL
-    size = image_size(media.data)
-    if size is None:
-        return IMAGE_LIMIT
-    width, height = size
-    if tile:
-        small = max(width, height) <= SMALL_IMAGE
-        return tile if small else tile * -(-width // TILE) * -(-height // TILE)
-    scale = min(1.0, LONGEST_SIDE / max(width, height, 1))
-    return min(IMAGE_LIMIT, max(1.0, width * scale * height * scale / PIXELS_PER_TOKEN))
+        self.media += pages * self._costs.page

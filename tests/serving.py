@@ -18,7 +18,7 @@ import aiohttp
 
 from penstock.accounts.directory import KeyDirectory
 from penstock.accounts.keys import StaticKey
-from penstock.config import Config, ResponsesSettings, ServerSettings
+from penstock.config import Config, Limits, ResponsesSettings, ServerSettings
 from penstock.core.secret import Secret
 from penstock.server.app import Service, start
 from penstock.store.database import Database
@@ -174,11 +174,12 @@ async def serving(
     database: Path | None = None,
     heartbeat: float = 15.0,
     timeouts: Timeouts = Timeouts(),  # noqa: B008 - it is frozen
+    limits: Limits = Limits(),  # noqa: B008 - likewise
     **providers: ProviderSettings,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway in front of some providers; it takes `KEY` and `OTHER_KEY`."""
     config = Config(
-        server=ServerSettings(port=0, heartbeat=heartbeat),
+        server=ServerSettings(port=0, heartbeat=heartbeat, limits=limits),
         providers={name.replace("_", "-"): settings for name, settings in providers.items()},
         models={
             name: target if isinstance(target, AliasSettings) else AliasSettings(target)

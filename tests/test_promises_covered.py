@@ -14,7 +14,6 @@ NOT_YET: dict[str, str] = {
     "2.3": "continuing an answer",
     "2.4": "continuing an answer",
     "4.12": "a list of addresses that name this machine",
-    "4.15": "shedding load",
     "4.17": "a measurement of the gaps between events",
     "5.5": "a list of origins and hosts",
     "5.8": "a playground",

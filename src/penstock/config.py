@@ -61,7 +61,7 @@ T = TypeVar("T")
 
 
 class Limits(Struct, frozen=True):
-    """How much time clients may take, in seconds, and how many connections providers are given.
+    """How much time clients may take, in seconds, and how much each process serves at once.
 
     Attributes:
         head: for the head of a request, from its first byte; for the first one, from when the client connected.
@@ -74,6 +74,8 @@ class Limits(Struct, frozen=True):
         linger: to take the answer, and to send the rest of a request that was refused before it was complete.
         provider_connections: open at once to one address of a provider; as many requests again may wait for one.
         provider_wait: for one of these.
+        connections: of clients that may be open at once.
+        calls: that may be served at once.
     """
 
     head: Seconds = 10.0
@@ -85,6 +87,8 @@ class Limits(Struct, frozen=True):
     linger: Seconds = 5.0
     provider_connections: Annotated[int, Meta(ge=1)] = 1000
     provider_wait: Seconds = 5.0
+    connections: Annotated[int, Meta(ge=1)] = 10_000
+    calls: Annotated[int, Meta(ge=1)] = 2000
 
 
 class ServerSettings(Struct, frozen=True):
@@ -96,7 +100,7 @@ class ServerSettings(Struct, frozen=True):
         heartbeat: seconds for which a stream may be silent before its client is told that it lives; 0 never tells.
         trusted_proxies: networks of proxies whose X-Forwarded-For is believed.
         workers: processes that serve.
-        limits: how much time clients may take.
+        limits: how much time clients may take, and how much is served at once.
         notice: seconds between the signal to stop and the end of listening, in which `/readyz` already says that the
             gateway goes: what balances load needs them to look elsewhere.
         drain: seconds that answers under way then have to end.

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
@@ -117,6 +118,7 @@ async def serve_until(
             )
         open_parts.push_async_callback(service.close)
         _spare_the_collector()
+        _allow_open_files()
         _reload_on_hangup(service)
         admin = await service.administer(tokens, KeyManager(stores.keys, keys.pepper), stores.database, tell_reloaded)
         token = await tokens.first() if admin else None
@@ -204,6 +206,16 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _allow_open_files() -> None:
+    """Let this process have as many connections as the system allows it: many systems say 1024 at first, and mean more.
+
+    Each stream is two of them.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS says more than it allows
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def stop_event() -> asyncio.Event:

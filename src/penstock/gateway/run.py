@@ -23,6 +23,7 @@ from penstock.core.outcome import End, UsageSource
 from penstock.core.usage import BYTES_PER_TOKEN, Usage, estimate_tokens
 from penstock.gateway.attempt import Attempt
 from penstock.gateway.call import Call, CallCancelledError
+from penstock.gateway.capacity import Capacity
 from penstock.gateway.observer import Ended, Observer
 from penstock.gateway.record import Record
 from penstock.gateway.tries import blames_provider
@@ -39,11 +40,13 @@ _NOTHING = Usage(uncached=0, output=0)
 class Books(Struct, frozen=True):
     """Where calls are written down: the ledger, what tokens cost, who is told of the end, and how upstreams do.
 
-    `afterwards` is called a moment after calls have ended, once for all that have: for what would delay them.
+    `capacity` is how many there may be at once. `afterwards` is called a moment after calls have ended, once for all
+    that have: for what would delay them.
     """
 
     ledger: Ledger
     prices: PriceBook
+    capacity: Capacity
     observers: Sequence[Observer] = ()
     afterwards: Sequence[Callable[[], None]] = ()
     health: Health = field(default_factory=Health)
@@ -89,14 +92,14 @@ class Run:
 
         Raises:
             ClientFault: the key may not: its budget or a limit is used up.
-            Fault: the ledger cannot be written; nothing is done that would not be in it.
+            Fault: there are too many calls; or the ledger cannot be written, and nothing is done that is not in it.
             ConnectionError: nobody waits for the call any more.
         """
         if self.abandoned:
             raise ConnectionResetError("the client has left")
         tried = self._try(attempt)
         if self._account is None:
-            self._account = await self._books.ledger.open(self._intent(), tried, self._progress)
+            self._account = await self._opened(tried)
         else:
             assert self._attempt is not None, "an attempt comes before the next"  # noqa: S101
             outcome = self._outcome(failed, self._attempt)
@@ -107,6 +110,14 @@ class Run:
         self._began = time.monotonic()
         self._books.health.calling(attempt.upstream, self._began)
         self.record = Record()
+
+    async def _opened(self, tried: Try) -> Account:
+        self._books.capacity.enter()
+        try:
+            return await self._books.ledger.open(self._intent(), tried, self._progress)
+        except BaseException:
+            self._books.capacity.leave()
+            raise
 
     async def admit(self) -> None:
         """Let a call through that no provider is asked for: it is one of its key's requests, and not in the ledger.
@@ -142,6 +153,7 @@ class Run:
             self.cost = await account.settle(outcome)
         finally:
             self._account = None  # it knows this call: both would keep the request until cycles are looked for
+            self._books.capacity.leave()
             self._judge(attempt, outcome)
             self._tell(attempt, outcome)
 

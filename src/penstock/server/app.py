@@ -23,6 +23,7 @@ from penstock.accounts.usage import own_usage
 from penstock.config import Config, ResponsesSettings, ServerSettings, StreamsSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
+from penstock.gateway.capacity import Capacity
 from penstock.gateway.kept import Kept
 from penstock.gateway.resuming import Resuming
 from penstock.gateway.run import Books
@@ -194,8 +195,9 @@ async def _open_endpoints(
     config = serving.config
     tracing = open_tracing(config.telemetry.otlp)
     started.push_async_callback(asyncio.to_thread, tracing.close)
-    books = Books(ledger, serving.prices, (metrics.observe, tracing.observe), (metrics.count,))
     limits = config.server.limits
+    capacity = Capacity(limits.calls)
+    books = Books(ledger, serving.prices, capacity, (metrics.observe, tracing.observe), (metrics.count,))
     transport = Transport(max_connections=limits.provider_connections, slot_timeout=limits.provider_wait)
     gateway = Gateway(serving.catalog, transport, books, config.server.heartbeat)
     started.push_async_callback(gateway.close)

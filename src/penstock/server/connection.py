@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 import httptools
 
-from penstock.server.http import HttpFault, Request, Response, decoded, head
+from penstock.server.http import CONTINUE, ZERO, HttpFault, Request, Response, decoded, head
 from penstock.server.rules import (
     HEAD_FRAMING,
     MAX_BEYOND,
@@ -30,6 +30,7 @@ from penstock.server.rules import (
     check,
     head_too_large,
     not_http,
+    too_many_connections,
 )
 from penstock.server.sharing import Shared
 from penstock.server.sockets import reset, was_reset
@@ -45,12 +46,6 @@ HIGH_WATER = 64 * 1024
 
 RESET_DELAY = 0.25
 """Seconds for an HTTP/1.0 client to take the last bytes of a broken stream before the reset overtakes them."""
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""May be sent any number of times before a response (RFC 9110, 15.2)."""
-
-ZERO = b"0"
-"""May stand any number of times before the size of a chunk (RFC 9112, 7.1)."""
 
 _UNLIMITED = float("inf")
 
@@ -207,8 +202,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(HIGH_WATER)
         self._shared.enter(self)
-        if self._shared.stopping:  # it was accepted just before; nobody looks at its clock any more
+        room = self._shared.room()
+        if self._shared.stopping or room == "none":  # if stopping, nobody looks at its clock any more
             self._transport.abort()
+        elif room == "to refuse":
+            self._refuse(too_many_connections(self._shared.limits.connections))
         self._deadline = self._shared.loop.time() + self._shared.limits.head
 
     def data_received(self, data: bytes) -> None:
@@ -231,7 +229,9 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Find out whether the client only ended its side, or is gone. The transport closes if this returns False."""
         request = self._current
-        if self._task is None or request is None or not request.complete:
+        if self._task is None or request is None:
+            return False
+        if not request.complete:
             if self._end == "missing":
                 self._transport.abort()
             return False

@@ -16,6 +16,12 @@ from penstock.core.errors import ClientFault, ErrorInfo, ErrorKind
 if TYPE_CHECKING:
     from penstock.server.connection import Connection
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""May be sent any number of times before a response (RFC 9110, 15.2)."""
+
+ZERO = b"0"
+"""May stand any number of times before the size of a chunk (RFC 9112, 7.1)."""
+
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }
@@ -24,8 +30,15 @@ _STATUS_LINES = {
 class HttpFault(ClientFault):
     """The HTTP of a request cannot be served. The connection ends with the answer, which says so with `status`."""
 
-    def __init__(self, status: int, message: str, kind: ErrorKind = "invalid_request") -> None:
-        super().__init__(ErrorInfo(kind, message))
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        kind: ErrorKind = "invalid_request",
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(ErrorInfo(kind, message, code=code, retry_after=retry_after))
         self.status = status
 
 

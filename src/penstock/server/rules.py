@@ -67,6 +67,12 @@ def head_too_large() -> HttpFault:
     return HttpFault(431, f"The headers exceed {MAX_HEAD // 1024} KiB.")
 
 
+def too_many_connections(most: int) -> HttpFault:
+    """Return the fault of a connection that is one too many."""
+    told = f"The gateway has {most} connections, and takes no more now; try again soon."
+    return HttpFault(503, told, "overloaded", "too_many_connections", retry_after=1.0)
+
+
 def not_http(data: bytes, reason: str) -> HttpFault:
     """Return what is wrong with bytes that cannot be parsed; `reason` is llhttp's, whose words never quote them."""
     if data.startswith(b"\x16\x03"):

@@ -1,13 +1,16 @@
 """What the connections of one listener have in common."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from penstock.config import Limits
 from penstock.server.http import Handler
 
 if TYPE_CHECKING:
     from penstock.server.connection import Connection
+
+MAX_REFUSED = 256
+"""Connections beyond the limit that are told so at once; any more are closed without a word."""
 
 
 class Shared:
@@ -34,6 +37,11 @@ class Shared:
         """Take note of a new connection."""
         self.connections.add(connection)
         self.empty.clear()
+
+    def room(self) -> Literal["enough", "to refuse", "none"]:
+        """Return whether there is room for the connection that was taken last, or for an answer that says no."""
+        more = len(self.connections) - self.limits.connections
+        return "enough" if more <= 0 else "to refuse" if more <= MAX_REFUSED else "none"
 
     def leave(self, connection: "Connection") -> None:
         """Forget a connection."""

@@ -161,3 +161,10 @@ def test_mistakes_about_targets_and_time_limits_name_their_place(text: str, mess
     with pytest.raises(ConfigError) as caught:
         parse(text, {})
     assert message in str(caught.value)
+
+
+def test_journals_in_redis_need_the_address_of_one() -> None:
+    with pytest.raises(ConfigError, match=r'streams\.journal: "redis" needs the address of one: shared\.url'):
+        parse('[streams]\njournal = "redis"', {})
+    config = parse('streams.journal = "redis"\nshared.url = "redis://localhost"', {})
+    assert config.streams.journal == "redis"

@@ -151,8 +151,8 @@ class StreamsSettings(Struct, frozen=True):
 
     Attributes:
         resume: whether anything is.
-        journal: where; in the memory of the process, or beside it in SQLite's file `journals.db` of the data directory,
-            so that it outlives the process and others on the machine can read it.
+        journal: where; in the memory of the process, or beside it where it outlives the process and others can read it:
+            those on the machine in SQLite's file `journals.db` of the data directory, all in the shared Redis.
         journal_megabytes: of all answers together; above, the oldest that are complete make way.
         stream_kilobytes: of one; a longer one goes on, and can be read by nobody else.
         keep_seconds: how long, after the end.
@@ -161,7 +161,7 @@ class StreamsSettings(Struct, frozen=True):
     """
 
     resume: bool = True
-    journal: Literal["memory", "sqlite"] = "memory"
+    journal: Literal["memory", "sqlite", "redis"] = "memory"
     journal_megabytes: Annotated[int, Meta(ge=1)] = 64
     stream_kilobytes: Annotated[int, Meta(ge=1)] = 1024
     keep_seconds: Annotated[float, Meta(gt=0)] = 600.0
@@ -302,13 +302,13 @@ def _read(raw: dict[str, Any], source: str) -> Config:
     for section in raw:
         if section not in _SECTIONS:
             raise ConfigError(f"{quoted(section)}: unknown section{did_you_mean(section, _SECTIONS)}")
-    keys = _keys(raw.get("keys", []))
+    keys, shared = _keys(raw.get("keys", [])), _shared(raw.get("shared", {}))
     return Config(
         source=source,
         server=_server(raw.get("server", {})),
         admin=_admin(raw.get("admin", {}), keys),
         store=_store(raw.get("store", {})),
-        shared=_shared(raw.get("shared", {})),
+        shared=shared,
         keys=keys,
         providers={
             name: read_provider(table, ProviderSettings, f"providers.{quoted(name)}")
@@ -316,7 +316,7 @@ def _read(raw: dict[str, Any], source: str) -> Config:
         },
         models={name: read_alias(table, f"models.{quoted(name)}") for name, table in _table(raw, "models").items()},
         timeouts=convert(raw.get("timeouts", {}), Timeouts, "timeouts"),
-        streams=convert(raw.get("streams", {}), StreamsSettings, "streams"),
+        streams=_streams(raw.get("streams", {}), shared),
         responses=convert(raw.get("responses", {}), ResponsesSettings, "responses"),
         telemetry=convert(raw.get("telemetry", {}), TelemetrySettings, "telemetry"),
         prices=tuple(_price(glob, table) for glob, table in _table(raw, "prices").items()),
@@ -371,6 +371,13 @@ def _shared(raw: object) -> SharedSettings:
         except ConfigError as error:
             raise ConfigError(f"shared.url: {error}") from None
     return shared
+
+
+def _streams(raw: object, shared: SharedSettings) -> StreamsSettings:
+    streams = convert(raw, StreamsSettings, "streams")
+    if streams.journal == "redis" and shared.url is None:
+        raise ConfigError('streams.journal: "redis" needs the address of one: shared.url')
+    return streams
 
 
 def _keys(raw: object) -> tuple[StaticKey, ...]:

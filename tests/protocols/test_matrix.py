@@ -4,7 +4,6 @@ The tests follow from the registry of protocols and the files under tests/record
 here.
 """
 
-import functools
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,7 +33,6 @@ def upstream(path: Path) -> WireProtocol:
     return PROTOCOLS[path.parent.name]
 
 
-@functools.cache  # each is told to four clients
 def events_of(path: Path) -> list[Event]:
     return replay.decode(upstream(path), replay.read_frames([path.read_bytes()]))
 
@@ -98,39 +96,35 @@ def test_a_broken_answer_is_told_as_broken(path: Path, client: WireProtocol) -> 
         assert (retold.error or "").endswith(events[-1].error.message)  # one protocol has the field at fault in it
 
 
-# To draw an answer takes ten times as long as to encode and to decode it, so each is told to the clients of all protocols.
-
-
+@CLIENTS
 @given(answer=answers())
 @pytest.mark.covers("P101")
-def test_every_answer_survives_encode_and_decode(answer: Answer) -> None:
+def test_every_answer_survives_encode_and_decode(client: WireProtocol, answer: Answer) -> None:
     events = unfold(answer)
-    for client in PROTOCOLS.values():
-        assert replay.losses(replay.facts(events), client.name, told(client, events)) == [], client.name
+    assert replay.losses(replay.facts(events), client.name, told(client, events)) == []
 
 
+@CLIENTS
 @given(events=event_lists())
 @pytest.mark.promise("5.6")
-def test_every_event_list_of_the_grammar_survives_encode_and_decode(events: list[Event]) -> None:
-    said = replay.facts(events)
-    for client in PROTOCOLS.values():
-        retold = told(client, events)
-        if isinstance(events[-1], Finish):
-            assert replay.losses(said, client.name, retold) == [], client.name
-        else:
-            assert (retold.finish, retold.error) == (None, said.error), client.name
-            assert "".join(text for _, text in retold.parts) == "".join(text for _, text in said.parts), client.name
+def test_every_event_list_of_the_grammar_survives_encode_and_decode(client: WireProtocol, events: list[Event]) -> None:
+    said, retold = replay.facts(events), told(client, events)
+    if isinstance(events[-1], Finish):
+        assert replay.losses(said, client.name, retold) == []
+    else:
+        assert (retold.finish, retold.error) == (None, said.error)
+        assert "".join(text for _, text in retold.parts) == "".join(text for _, text in said.parts)
 
 
+@CLIENTS
 @given(answer=answers())
-def test_a_whole_answer_says_the_same_as_its_stream(answer: Answer) -> None:
-    for client in PROTOCOLS.values():
-        body = client.write_response(answer, replay.REPLY)
-        whole = check(client.read_response(body, replay.ORIGIN, replay.TOKEN))
-        said, streamed = by_kind(replay.facts(whole)), by_kind(told(client, unfold(answer)))
-        if not answer.usage.known:  # a stream that was asked for usage says zeros (pitfall 95), a whole answer nothing
-            said, streamed = (msgspec.structs.replace(facts, usage=UNKNOWN) for facts in (said, streamed))
-        assert said == streamed, client.name
+def test_a_whole_answer_says_the_same_as_its_stream(client: WireProtocol, answer: Answer) -> None:
+    body = client.write_response(answer, replay.REPLY)
+    whole = check(client.read_response(body, replay.ORIGIN, replay.TOKEN))
+    said, streamed = by_kind(replay.facts(whole)), by_kind(told(client, unfold(answer)))
+    if not answer.usage.known:  # a stream that was asked for usage says zeros (pitfall 95), a whole answer nothing
+        said, streamed = (msgspec.structs.replace(facts, usage=UNKNOWN) for facts in (said, streamed))
+    assert said == streamed
 
 
 def by_kind(said: replay.Facts) -> replay.Facts:
@@ -140,16 +134,12 @@ def by_kind(said: replay.Facts) -> replay.Facts:
     return msgspec.structs.replace(said, parts=tuple(texts))
 
 
+@CLIENTS
 @given(answer=answers())
 @pytest.mark.covers("P23")
-def test_a_stream_is_made_of_whole_one_line_frames(answer: Answer) -> None:
-    for client in PROTOCOLS.values():
-        assert_framed(client, unfold(answer))
-
-
-def assert_framed(client: WireProtocol, events: list[Event]) -> None:
+def test_a_stream_is_made_of_whole_one_line_frames(client: WireProtocol, answer: Answer) -> None:
     encoder = client.encoder(replay.REPLY)
-    for event in events:
+    for event in unfold(answer):
         written = encoder.encode(event)
         frames = replay.read_frames([written])
         assert b"".join(frame.raw for frame in frames) == written
@@ -158,10 +148,10 @@ def assert_framed(client: WireProtocol, events: list[Event]) -> None:
         assert len(written.decode().splitlines()) == written.replace(b"\r\n", b"\n").count(b"\n")
 
 
+@CLIENTS
 @given(answer=answers())
 @pytest.mark.covers("P102")
-def test_the_model_is_the_one_the_client_named(answer: Answer) -> None:
-    for client in PROTOCOLS.values():
-        stream = replay.encode(client, unfold(answer))
-        assert b'"lab/model"' in stream, client.name
-        assert fold(check(replay.decode(client, replay.read_frames([stream])))).model == "lab/model", client.name
+def test_the_model_is_the_one_the_client_named(client: WireProtocol, answer: Answer) -> None:
+    stream = replay.encode(client, unfold(answer))
+    assert b'"lab/model"' in stream
+    assert fold(check(replay.decode(client, replay.read_frames([stream])))).model == "lab/model"

@@ -20,7 +20,7 @@ from penstock.accounts.ledger import Ledger
 from penstock.accounts.manage import KeyManager
 from penstock.accounts.opening import import_keys, make_first_key, open_pepper
 from penstock.accounts.usage import own_usage
-from penstock.config import Config, ResponsesSettings, ServerSettings, StreamsSettings
+from penstock.config import Config, ResponsesSettings, ServerSettings
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
 from penstock.gateway.capacity import Capacity
@@ -45,6 +45,7 @@ from penstock.store.journals import Journals
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
 from penstock.store.processes import Processes
+from penstock.store.redis_journals import RedisJournals
 from penstock.store.responses import ResponseStore
 from penstock.store.shared import SharedStore
 from penstock.store.sqlite_journals import SqliteJournals
@@ -202,7 +203,7 @@ async def _open_endpoints(
     gateway = Gateway(serving.catalog, transport, books, config.server.heartbeat)
     started.push_async_callback(gateway.close)
     kept = Kept(_response_store(config.responses, database))
-    journals = await _open_journals(started, config.streams, directory)
+    journals = await _open_journals(started, config, directory)
     resuming = Resuming(gateway, kept.prepared, config.streams, keys.derived(b"streams"), journals)
     started.push_async_callback(resuming.close)
     await resuming.start()
@@ -219,17 +220,17 @@ async def _open_endpoints(
     return gateway, endpoints
 
 
-async def _open_journals(
-    started: contextlib.AsyncExitStack, settings: StreamsSettings, directory: Path
-) -> Journals | None:
+async def _open_journals(started: contextlib.AsyncExitStack, config: Config, directory: Path) -> Journals | None:
     """Return where streams are written down, if they are to be."""
+    settings, process = config.streams, secrets.token_hex(8)
     if settings.journal == "memory" or not settings.resume:
         return None
+    if settings.journal == "redis" and config.shared.url is not None:
+        return await RedisJournals.open(config.shared.url.reveal(), process, settings.keep_seconds)
     database = await Database.open(directory / "journals.db")
     started.push_async_callback(database.close)
-    processes = Processes(database, directory, secrets.token_hex(8))
     limit = settings.journal_megabytes * 2**20
-    return SqliteJournals(database, processes, keep=settings.keep_seconds, limit=limit)
+    return SqliteJournals(database, Processes(database, directory, process), keep=settings.keep_seconds, limit=limit)
 
 
 async def _open_ledger(database: Database, directory: Path, shared: SharedStore | None) -> Ledger:

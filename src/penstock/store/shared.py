@@ -158,10 +158,10 @@ class SharedStore:
         """
         check_url(url)
         # To import the driver is to read many files.
-        client = await asyncio.to_thread(_client, url)
+        client = await asyncio.to_thread(make_client, url)
         shared = cls(client, now)
         try:
-            async with _bounded():
+            async with bounded():
                 await client.ping()
         except StoreUnavailableError as error:
             await shared.close()
@@ -187,7 +187,7 @@ class SharedStore:
         for kind in ("requests", "tokens"):
             claim = rates.get(kind)
             arguments += ["", ""] if claim is None else [claim.charge, claim.latest - claims.now]
-        async with _bounded():
+        async with bounded():
             refused = await self._admit(_names(claims.key), arguments)
         if refused is None:
             return None
@@ -212,7 +212,7 @@ class SharedStore:
             return
         self._renewed.clear()
         try:
-            async with _bounded():
+            async with bounded():
                 pipeline = self._client.pipeline(transaction=False)
                 for key, requests in of_keys.items():
                     await self._renew(_names(key)[:1], [self._time(), LEASE, *requests], pipeline)
@@ -223,13 +223,13 @@ class SharedStore:
     async def tell_of_keys(self) -> None:
         """Tell all gateways that keys were changed. If it cannot be told now, they find out by themselves, later."""
         try:
-            async with _bounded():
+            async with bounded():
                 await self._client.publish(_CHANNEL, "")
         except StoreUnavailableError as error:
             _log.warning("shared.untold", error=str(error))
 
     async def _give_back(self, request: str, key: str, requests: int, tokens: int) -> None:
-        async with _bounded():
+        async with bounded():
             await self._renewed.wait()  # or the slot could be renewed after it was given back
             await self._release(_names(key), [request, requests, tokens])
 
@@ -241,7 +241,7 @@ class SharedStore:
         pause = FIRST_PAUSE
         while True:
             try:
-                with _told_as_ours():
+                with told_as_ours():
                     async with self._client.pubsub() as news:
                         await news.subscribe(_CHANNEL)
                         async for _ in news.listen():  # the first says that it is subscribed
@@ -254,7 +254,12 @@ class SharedStore:
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _client(url: str) -> "Redis":
+def make_client(url: str) -> "Redis":
+    """Return a client of the Redis at an address, which has not been connected to yet.
+
+    Raises:
+        ConfigError: the driver is not installed, or the address cannot be used.
+    """
     try:
         from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - an extra
         from redis.asyncio.retry import Retry  # noqa: PLC0415
@@ -273,14 +278,20 @@ def _client(url: str) -> "Redis":
 
 
 @contextlib.asynccontextmanager
-async def _bounded() -> AsyncGenerator[None]:
-    with _told_as_ours():
+async def bounded() -> AsyncGenerator[None]:
+    """Give Redis `PATIENCE` seconds.
+
+    Raises:
+        StoreUnavailableError: it did not do what it was asked.
+    """
+    with told_as_ours():
         async with asyncio.timeout(PATIENCE):
             yield
 
 
 @contextlib.contextmanager
-def _told_as_ours() -> Generator[None]:
+def told_as_ours() -> Generator[None]:
+    """Tell the errors of Redis as StoreUnavailableError."""
     from redis.exceptions import RedisError  # noqa: PLC0415 - an extra
 
     try:

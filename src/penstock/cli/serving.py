@@ -117,8 +117,7 @@ async def serve_until(
                 config, environ, keys, stores.database, data, read=read, shared=stores.shared, listening=listening
             )
         open_parts.push_async_callback(service.close)
-        _spare_the_collector()
-        _allow_open_files()
+        _tune_process()
         _reload_on_hangup(service)
         admin = await service.administer(tokens, KeyManager(stores.keys, keys.pepper), stores.database, tell_reloaded)
         token = await tokens.first() if admin else None
@@ -195,6 +194,11 @@ def overridden(config: Config, given: Given) -> Config:
     """Return a configuration in which what was given counts more than what the file says."""
     said = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
     return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **said))
+
+
+def _tune_process() -> None:
+    _spare_the_collector()
+    _allow_open_files()
 
 
 def _spare_the_collector() -> None:

@@ -59,6 +59,7 @@ put three into one.
 """
 
 _SURPRISE = 3.0  # standard deviations beyond which a count is taken for an outlier and moves nothing further
+_TELLING = 0.001  # share of the doubt of a factor below which an observation says too little of it to be worth the time
 _BYTES_BOUNDS = (1.5, 12.0)
 _MEMORY = 0.1  # share of the newest observation in the ratio of bytes
 _NOISE = 0.05**2  # variance of what a count differs from the best sum of kinds, relative
@@ -118,10 +119,11 @@ class TokenFit:
         surprise = _SURPRISE * math.sqrt(variance)
         error = 1.0 - sum([factors[at] * share for at, share in shares])
         error = min(surprise, max(-surprise, error))
-        for row, gain in enumerate(gains):
-            if gain:  # kinds that never came together with these know nothing of each other
+        told = [gain if gain * gain > _TELLING * variance * doubts[row][row] else 0.0 for row, gain in enumerate(gains)]
+        for row, gain in enumerate(told):
+            if gain:
                 weight = gain / variance
                 factors[row] = min(FACTOR_BOUNDS[1], max(FACTOR_BOUNDS[0], factors[row] + weight * error))
-                doubts[row] = [doubt - weight * other for doubt, other in zip(doubts[row], gains, strict=True)]
+                doubts[row] = [doubt - weight * other for doubt, other in zip(doubts[row], told, strict=True)]
         for at, _ in shares:
             doubts[at][at] = min(_DOUBTS[at], doubts[at][at] + _DRIFT)

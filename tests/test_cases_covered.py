@@ -1,6 +1,7 @@
 """Every pitfall and case that this version must get right is proven by a test that names it."""
 
 import ast
+import functools
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -22,6 +23,7 @@ def covered_numbers(code: str) -> set[str]:
     return numbers
 
 
+@functools.cache
 def all_covered() -> dict[str, list[str]]:
     """Return the modules that cover each number."""
     modules: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
 """The house rules. Each is a function from code to complaints, one test that there are none, and one that it complains."""
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -43,8 +44,13 @@ ADDRESS = re.compile(r"\w+://|\s@\s")
 NOT_OURS = {".git", ".venv", "node_modules", "__pycache__", "build", "dist"}
 
 
+@functools.cache  # one tree for all rules
+def parsed(code: str) -> ast.Module:
+    return ast.parse(code)
+
+
 def nodes(code: str, *types: type[ast.AST]) -> Iterator[ast.AST]:
-    return (node for node in ast.walk(ast.parse(code)) if isinstance(node, types))
+    return (node for node in ast.walk(parsed(code)) if isinstance(node, types))
 
 
 def long_files(code: str) -> list[str]:
@@ -62,7 +68,7 @@ def long_functions(code: str) -> list[str]:
 
 
 def missing_docstrings(code: str) -> list[str]:
-    tree = ast.parse(code)
+    tree = parsed(code)
     missing = [] if ast.get_docstring(tree) else ["the module has no docstring"]
     waiting: list[ast.Module | ast.ClassDef] = [tree]
     while waiting:
@@ -79,7 +85,7 @@ def missing_docstrings(code: str) -> list[str]:
 
 def providers_named(code: str, providers: set[str], module: str = "") -> list[str]:
     """Return the providers that the code itself names. Docstrings and comments may name them as sources."""
-    tree = ast.parse(code)
+    tree = parsed(code)
     docstrings = {
         id(statement.value) for statement in ast.walk(tree) if isinstance(statement, ast.Expr)
     }  # a string that stands alone says something about what is beside it
@@ -103,7 +109,7 @@ def misplaced_http(code: str, module: str) -> list[str]:
     client = module.startswith("cli/")
     own = module in {"server/connection.py", "upstreams/transport.py", "upstreams/connection.py"}
     found: list[str] = []
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(parsed(code)):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]

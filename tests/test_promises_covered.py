@@ -1,6 +1,7 @@
 """Every promise of docs/promises.md is proven by a test that names it, or is said here not to be."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def promised_numbers(code: str) -> set[str]:
     }
 
 
+@functools.cache
 def kept() -> set[str]:
     """Return the promises that tests name."""
     return {number for path in TESTS.rglob("test_*.py") for number in promised_numbers(path.read_text("utf-8"))}

@@ -153,7 +153,7 @@ error_log stderr crit;
 {user}
 events {{ worker_connections 4096; }}
 http {{
-    access_log off;
+    access_log {folder}/access.log;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;

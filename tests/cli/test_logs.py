@@ -58,6 +58,24 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stderr]:
         yield stderr
 
 
+def test_an_entry_that_stands_for_several_is_a_line_each(stderr: Stderr) -> None:
+    structlog.get_logger().info("call", each=[{"request_id": "req_1"}, {"request_id": "req_2"}])
+
+    lines = [json.loads(line) for line in stderr.lines]
+    assert [(line["event"], line["level"], line["request_id"]) for line in lines] == [
+        ("call", "info", "req_1"),
+        ("call", "info", "req_2"),
+    ]
+
+
+def test_on_a_terminal_it_is_a_line_each_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = Stderr(terminal=True)
+    with configured(stderr, monkeypatch):
+        structlog.get_logger().info("call", each=[{"request_id": "req_1"}, {"request_id": "req_2"}])
+
+    assert [b"req_1" in stderr.lines[0], b"req_2" in stderr.lines[1]] == [True, True]
+
+
 def entry(stderr: Stderr) -> Any:
     (line,) = stderr.lines
     return json.loads(line)

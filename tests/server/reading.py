@@ -1,5 +1,6 @@
 """Reading an answer the way a plain client does: bytes, and what the protocol's own decoder makes of them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
@@ -7,6 +8,7 @@ from msgspec import Struct
 
 from penstock.core.answer import Answer, fold
 from penstock.core.events import Event, Failure
+from penstock.gateway.call_log import EACH
 from penstock.protocols.registry import PROTOCOLS
 from penstock.wire.framing import FrameReader
 
@@ -63,3 +65,8 @@ def failure_of(protocol: str, body: bytes) -> Failure | None:
     """Return the error event that a streamed body ends in, if it ends in one."""
     event = events_of(protocol, body)[-1]
     return event if isinstance(event, Failure) else None
+
+
+def calls_told(lines: Iterable[Any]) -> list[Any]:
+    """Return the lines of calls among log entries; one entry may stand for several."""
+    return [call for entry in lines if entry["event"] == "call" for call in entry.get(EACH, [entry])]

@@ -13,7 +13,7 @@ from penstock.config import Config, ServerSettings, StreamsSettings
 from penstock.core.secret import Secret
 from tests.server.canned import STREAMS
 from tests.server.dropping import long_stream, many
-from tests.server.reading import read
+from tests.server.reading import calls_told, read
 from tests.serving import CALLS, KEY, Gateway, replaying, running, serving, stream
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ async def test_a_hundred_streams_dropped_three_times_each_come_whole_and_are_pai
                 again = await read(gateway.post(*CALLS[client], idempotency_key=name))
                 assert again.body.replace(b"\r\n", b"\n") == body
             assert len(upstream.requests) == 100
-    assert [line["end"] for line in lines if line["event"] == "call"] == ["completed"] * 100
+    assert [call["end"] for call in calls_told(lines)] == ["completed"] * 100
 
 
 async def test_what_has_expired_is_a_410_for_its_key() -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from penstock.gateway import leaving
 from tests.server.canned import STREAMS
+from tests.server.reading import calls_told
 from tests.serving import CALLS, CLOSE, END, HANG, STREAM_HEAD, Act, Gateway, Upstream, chunk, replaying, serving
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,7 @@ async def billing(*acts: Act) -> AsyncIterator[tuple[Gateway, Upstream, list[Any
             provider = msgspec.structs.replace(upstream.openai, bills_aborted=True)
             async with serving(lab=provider) as gateway:
                 yield gateway, upstream, calls
-    calls += [line for line in lines if line["event"] == "call"]
+    calls += calls_told(lines)
 
 
 async def begin_and_leave(gateway: Gateway) -> None:

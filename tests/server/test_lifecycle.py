@@ -28,7 +28,7 @@ from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
 from penstock.upstreams.settings import ProviderSettings
 from tests.server.canned import STREAMS, WHOLE
-from tests.server.reading import failure_of, read
+from tests.server.reading import calls_told, failure_of, read
 from tests.serving import (
     CALLS,
     END,
@@ -60,7 +60,7 @@ async def logged(*acts: Act) -> AsyncIterator[tuple[Gateway, Upstream, list[dict
     with structlog.testing.capture_logs() as lines:
         async with replaying(acts) as upstream, serving(lab=upstream.openai) as gateway:
             yield gateway, upstream, calls
-    calls += [line for line in lines if line["event"] == "call"]
+    calls += calls_told(lines)
 
 
 # ---- each call is logged once ----------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ async def test_a_call_that_is_sent_again_without_stream_options_is_logged_once()
             serving(lab=upstream.openai) as gateway,
         ):
             await read(gateway.post(PATH, BODY))
-    calls = [line for line in lines if line["event"] == "call"]
+    calls = calls_told(lines)
     assert [call["end"] for call in calls] == ["completed"]
 
 
@@ -159,7 +159,7 @@ async def test_an_answer_that_does_not_end_in_time_is_broken_in_the_clients_own_
             reading = await answer
     assert reading.broken
     assert failure_of(client, reading.body)
-    assert [line["end"] for line in lines if line["event"] == "call"] == ["failed"]
+    assert [call["end"] for call in calls_told(lines)] == ["failed"]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -196,7 +196,7 @@ async def test_a_client_that_reads_nothing_does_not_keep_the_gateway_from_stoppi
                 await service.close()
                 assert time.monotonic() - begun < 0.6
                 response.close()
-    assert len([line for line in lines if line["event"] == "call"]) == 1
+    assert len(calls_told(lines)) == 1
 
 
 async def test_a_connection_that_rests_is_closed_at_once_when_the_gateway_stops() -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from penstock.cli.masking import Masking
 from penstock.core.errors import ConfigError
+from penstock.gateway.call_log import EACH
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -44,7 +45,7 @@ def configure_logs(level: str) -> Masking:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _masked_words(mask),
-            render,
+            _rendered_each(render),
             _masked_line(mask),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -81,6 +82,19 @@ def _masked_words(mask: Masking) -> Any:
         return entry
 
     return masked
+
+
+def _rendered_each(render: Any) -> Any:
+    """Return what renders an entry that stands for several as a line each."""
+
+    def rendered(logger: object, method: str, entry: dict[str, Any]) -> str | bytes:
+        several: list[dict[str, Any]] | None = entry.pop(EACH, None)
+        if several is None:
+            return render(logger, method, entry)
+        lines = [render(logger, method, {**one, **entry}) for one in several]
+        return (b"\n" if isinstance(lines[0], bytes) else "\n").join(lines)
+
+    return rendered
 
 
 def _masked_line(mask: Masking) -> Any:

@@ -1,7 +1,8 @@
 """The log line of each call, written a moment after its end.
 
-A line on its own costs a request more than looking up its key and its model together; ten lines in a row cost hardly
-more than one. And no token waits for a log.
+A line on its own costs a request more than looking up its key and its model together. So lines that wait together are
+one entry, with their fields under `EACH`, of which whoever writes the log makes a line each: that takes less than half
+the CPU. And no token waits for a log.
 """
 
 import asyncio
@@ -14,6 +15,12 @@ from penstock.gateway.observer import Ended
 
 DELAY = 0.1
 """Seconds that a line may wait for others."""
+
+EACH = "each"
+"""The field of an entry that stands for several: what differs between their lines."""
+
+TOGETHER = 8
+"""Lines in one entry. They are fewer bytes than the 4096 that a pipe takes at once: workers share one, and unmixed."""
 
 _log = structlog.get_logger("penstock.call")
 
@@ -35,28 +42,27 @@ class CallLog:
     def flush(self) -> None:
         """Write all lines, and have done what comes afterwards."""
         waiting, self._ended = self._ended, []
-        log = _log.bind()  # to find out what a logger is like costs as much as to write a line
-        for ended in waiting:
-            _write(log, ended)
+        for start in range(0, len(waiting), TOGETHER):
+            told = [_told(ended) for ended in waiting[start : start + TOGETHER]]
+            _log.info("call", **(told[0] if len(told) == 1 else {EACH: told}))
         for follow in self._afterwards:
             follow()
 
 
-def _write(log: Any, ended: Ended) -> None:
-    log.info(
-        "call",
-        request_id=ended.request,
-        key=ended.key,
-        model=ended.model,
-        provider=ended.provider,
-        protocols=f"{ended.client_protocol}>{ended.upstream_protocol}",
-        stream=ended.stream,
-        end=ended.end,
-        finish=ended.finish,
-        error=ended.error,
-        input_tokens=ended.usage.input,
-        output_tokens=ended.usage.output,
-        usage=ended.usage_source,
-        first_output=None if ended.first_output is None else round(ended.first_output, 4),
-        seconds=round(ended.seconds, 4),
-    )
+def _told(ended: Ended) -> dict[str, Any]:
+    return {
+        "request_id": ended.request,
+        "key": ended.key,
+        "model": ended.model,
+        "provider": ended.provider,
+        "protocols": f"{ended.client_protocol}>{ended.upstream_protocol}",
+        "stream": ended.stream,
+        "end": ended.end,
+        "finish": ended.finish,
+        "error": ended.error,
+        "input_tokens": ended.usage.input,
+        "output_tokens": ended.usage.output,
+        "usage": ended.usage_source,
+        "first_output": None if ended.first_output is None else round(ended.first_output, 4),
+        "seconds": round(ended.seconds, 4),
+    }

@@ -1,6 +1,6 @@
 """The log line of each call, written a moment after its end.
 
-A line on its own costs a request more than looking up its key and its model together. So lines that wait together are
+A line on its own costs a request more than looking up its key and its model together. So lines that wait are
 one entry, with their fields under `EACH`, of which whoever writes the log makes a line each: that takes less than half
 the CPU. And no token waits for a log.
 """
@@ -19,7 +19,7 @@ DELAY = 0.1
 EACH = "each"
 """The field of an entry that stands for several: what differs between their lines."""
 
-TOGETHER = 8
+AT_ONCE = 8
 """Lines in one entry. They are fewer bytes than the 4096 that a pipe takes at once: workers share one, and unmixed."""
 
 _log = structlog.get_logger("penstock.call")
@@ -42,8 +42,8 @@ class CallLog:
     def flush(self) -> None:
         """Write all lines, and have done what comes afterwards."""
         waiting, self._ended = self._ended, []
-        for start in range(0, len(waiting), TOGETHER):
-            told = [_told(ended) for ended in waiting[start : start + TOGETHER]]
+        for start in range(0, len(waiting), AT_ONCE):
+            told = [_told(ended) for ended in waiting[start : start + AT_ONCE]]
             _log.info("call", **(told[0] if len(told) == 1 else {EACH: told}))
         for follow in self._afterwards:
             follow()

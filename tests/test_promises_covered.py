@@ -11,9 +11,6 @@ TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "promises.md"
 
 NOT_YET: dict[str, str] = {
-    "2.2": "continuing an answer",
-    "2.3": "continuing an answer",
-    "2.4": "continuing an answer",
     "4.12": "a list of addresses that name this machine",
     "4.17": "a measurement of the gaps between events",
     "5.5": "a list of origins and hosts",

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from penstock.accounts.entries import Single
 from penstock.accounts.ledger import Ledger
 from penstock.core.outcome import GAP_BOUNDS, Gaps
+from penstock.core.usage import Usage
 from tests.accounts.books import Books, attempt, intent, money, nothing_seen, outcome
 
 pytestmark = pytest.mark.anyio
@@ -83,3 +85,22 @@ async def test_explicit_zero_stays_zero(ledger: Ledger, books: Books) -> None:
 
     [request] = await books.requests()
     assert (request.uncached, request.output, request.cache_read) == (0, 0, None)
+
+
+async def test_an_answer_that_was_continued_is_charged_as_one_run_of_the_first_model(
+    ledger: Ledger, books: Books
+) -> None:
+    key = money(1_000_000)
+    first = attempt(provider="one")
+    account = await ledger.open(intent(request="r1", key=key), first, nothing_seen)
+    await account.retry(outcome(uncached=10, output=4, end="failed"), attempt(provider="two"))
+    single = Single(Usage(uncached=10, output=9), first.price)
+
+    assert await account.settle(outcome(uncached=20, output=6), single) == 10 * 1000 + 9 * 5000
+
+    one, two = await books.attempts()
+    assert (one.cost, two.cost) == (30_000, 50_000)
+    assert (one.borne, two.borne) == (None, 25_000)
+    [request] = await books.requests()
+    assert request.cost == 55_000
+    assert await books.budget() == (55_000, 0)

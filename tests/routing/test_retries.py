@@ -35,7 +35,7 @@ def test_good_hours_do_not_pay_for_a_storm():
 def test_attempts_that_had_to_be_made_are_paid_by_later_requests():
     budget = RetryBudget()
     for _ in range(5):
-        budget.spend()
+        assert budget.further("good", 0)
     assert outage(budget, 50 + 100, 0) == 100 // REQUESTS + FLOOR
 
 

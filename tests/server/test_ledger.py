@@ -64,6 +64,7 @@ def check_rows(desk: Desk, client: str, upstream: str, streamed: bool, request_i
     assert {name: value for name, value in attempt.items() if name not in TIMES | UNTIMED} == said | {
         "number": 1,
         "state": "settled",
+        "borne": None,
         "budget_unit": None,
         "budget_period": None,
         "slot": 0,

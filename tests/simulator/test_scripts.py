@@ -60,6 +60,12 @@ def test_the_poet_says_that_it_is_a_script(prompt: str):
     assert "Penstock" in text_of(play("poet", prompt))
 
 
+def test_the_poet_goes_on_where_the_assistant_s_turn_ends():
+    whole = text_of(play("poet", "a poem"))
+    begun = Turn("assistant", (Text(whole[:50]),))
+    assert text_of(play("poet", "", turns=(Turn("user", (Text("a poem"),)), begun))) == whole[50:]
+
+
 @given(st.text())
 def test_pieces_are_the_whole_text(text: str):
     assert "".join(pieces(text)) == text

@@ -20,6 +20,7 @@ from penstock.accounts.entries import (
     Intent,
     Outcome,
     Progress,
+    Single,
     Totals,
     Try,
     cost_of,
@@ -264,17 +265,18 @@ class Account:
             self._hold, self.covered = cover.amount, cover.output
         return extended
 
-    async def settle(self, outcome: Outcome) -> int | None:
+    async def settle(self, outcome: Outcome, single: Single | None = None) -> int | None:
         """Settle the request; return its cost in nano-dollars, None if no price is known.
 
         Only the first call counts, the others wait with it: a second at most, for it is settled as soon as it can be.
+        Where attempts cost more than a `single` run of the answer would have, that is all that is charged.
         """
         if self.settling is None:
             self.settling = asyncio.get_running_loop().create_future()
             if self._moving is None:
-                self._settle(outcome)
+                self._settle(outcome, single)
             else:
-                self._moving.add_done_callback(lambda _: self._settle(outcome))
+                self._moving.add_done_callback(lambda _: self._settle(outcome, single))
         await self._seat.settling.done(self.settling)
         return self._totals.cost
 
@@ -286,15 +288,20 @@ class Account:
         """Try no more to settle: the store is closed."""
         self._left = True
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: Outcome, single: Single | None = None) -> None:
         if not self._called:
             outcome = Outcome(outcome.end, outcome.error, UNKNOWN, "estimate", None, 0)
         cost = cost_of(self._attempt.tried.price, outcome.usage)
         self._totals = self._totals.plus(outcome.usage, cost)
+        used, borne = self._used(outcome.usage, cost), None
+        if single is not None:
+            whole, self._totals = self._totals, self._totals.capped(single)
+            used += self._used(self._totals.usage, self._totals.cost) - self._used(whole.usage, whole.cost)
+            borne = None if whole.cost is None else whole.cost - (self._totals.cost or 0)
         correction = self._correction()
         settlement = Settlement(
-            settled_row(self.intent.request, self._attempt.number, outcome, cost),
-            self._release(self._used(outcome.usage, cost), correction),
+            settled_row(self.intent.request, self._attempt.number, outcome, cost, borne=borne),
+            self._release(used, correction),
         )
         self._submit(settlement, correction, FIRST_PAUSE)
 

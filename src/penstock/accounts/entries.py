@@ -49,6 +49,17 @@ class Outcome(Struct, frozen=True, gc=False):
     gaps: Gaps | None = None
 
 
+class Single(Struct, frozen=True, gc=False):
+    """What one run of an answer that was continued would have come to: nobody is charged for more.
+
+    `source` is who counted its input.
+    """
+
+    usage: Usage
+    price: Price | None
+    source: UsageSource = "provider"
+
+
 class Progress(Struct, frozen=True, gc=False):
     """What was seen of an attempt so far: the provider's count, and an estimate of the output."""
 
@@ -85,6 +96,11 @@ class Totals(Struct, frozen=True, gc=False):
             reasoning=_sum(mine.reasoning, usage.reasoning),
         )
         return Totals(usages, _sum(self.cost, cost))
+
+    def capped(self, single: Single) -> "Totals":
+        """Return what of them is charged for an answer that was continued."""
+        cost = cost_of(single.price, single.usage)
+        return Totals(single.usage, self.cost if cost is None or self.cost is None else min(cost, self.cost))
 
 
 NOTHING = Totals()
@@ -147,8 +163,13 @@ def noted_row(request: str, number: int, progress: Progress, now_ms: int) -> Not
     )
 
 
-def settled_row(
-    request: str, number: int, outcome: Outcome, cost: int | None, state: Literal["settled", "retried"] = "settled"
+def settled_row(  # noqa: PLR0917
+    request: str,
+    number: int,
+    outcome: Outcome,
+    cost: int | None,
+    state: Literal["settled", "retried"] = "settled",
+    borne: int | None = None,
 ) -> SettledRow:
     """Return what is written of an attempt at its end."""
     usage, gaps = outcome.usage, outcome.gaps
@@ -164,6 +185,7 @@ def settled_row(
         usage.reasoning,
         outcome.source,
         cost,
+        borne,
         outcome.first_output_ms,
         outcome.duration_ms,
         None if gaps is None else round(gaps.median * 1000),

@@ -20,16 +20,23 @@ Step = Callable[[list[Event]], list[Event]]
 class Adaptation:
     """State of one answer: the steps that its events go through, in their order."""
 
-    def __init__(self, outbound: Outbound, watch: Step | None = None) -> None:
-        """Make the steps that a request needs; `watch` is a further one, before all others."""
+    def __init__(self, outbound: Outbound, watch: Step | None = None, stops: StopSequences | None = None) -> None:
+        """Make the steps that a request needs.
+
+        Args:
+            outbound: as the provider was asked.
+            watch: a further step, before all others.
+            stops: what looks for stop sequences, where somebody does so already.
+        """
         self._steps: list[Step] = [] if watch is None else [watch]
         if outbound.custom_tools:
             self._steps.append(CustomCalls(outbound.custom_tools).feed)
         if outbound.tool_names:
             self._steps.append(_Names(outbound.tool_names).feed)
-        self.stops: StopSequences | None = None
-        if outbound.stop and (sequences := tuple(one for one in outbound.stop if one)):
+        self.stops = stops
+        if stops is None and outbound.stop and (sequences := tuple(one for one in outbound.stop if one)):
             self.stops = StopSequences(sequences)
+        if self.stops is not None:
             self._steps.append(self.stops.feed)
 
     @property

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.core.errors import ClientFault, ErrorInfo, ErrorKind, UpstreamFault, bad_request
+from penstock.core.request import Ask
 from penstock.gateway.call import Call
 from penstock.gateway.learning import Estimate, TokenFits
 from penstock.gateway.seals import SealCache
@@ -115,11 +116,18 @@ def prepare(call: Call, candidate: Candidate, learned: frozenset[str], seals: Se
     if provider.protocol == call.protocol.name:
         attempt = _forwarded(call, provider, target, fits)
     else:
-        attempt = _translated(call, provider, target, seals, fits)
+        attempt = _translated(call, call.read(), provider, target, seals, fits)
     if attempt.outbound.stop:
         _check_stops(call, attempt.outbound.stop)
     attempt = msgspec.structs.replace(attempt, thinks=target.facts.thinks, limits=candidate.limits)
     return traced(attempt, call)
+
+
+def prepare_rest(call: Call, rest: Ask, candidate: Candidate, seals: SealCache, fits: TokenFits) -> Attempt:
+    """Return the attempt that asks a candidate for the rest of the answer to a call; raises as `prepare`."""
+    provider, target = candidate.provider.speaking(call.protocol.name), candidate.target
+    attempt = _translated(call, rest, provider, target, seals, fits)
+    return traced(msgspec.structs.replace(attempt, thinks=target.facts.thinks, limits=candidate.limits), call)
 
 
 def traced(attempt: Attempt, call: Call) -> Attempt:
@@ -145,8 +153,10 @@ def _forwarded(call: Call, provider: Provider, target: Target, fits: TokenFits) 
     )
 
 
-def _translated(call: Call, provider: Provider, target: Target, seals: SealCache, fits: TokenFits) -> Attempt:
-    ask = seals.restore(call.read(), call.key.id, provider.name)
+def _translated(  # noqa: PLR0917
+    call: Call, ask: Ask, provider: Provider, target: Target, seals: SealCache, fits: TokenFits
+) -> Attempt:
+    ask = seals.restore(ask, call.key.id, provider.name)
     protocol = PROTOCOLS[provider.protocol]
     try:
         outbound = protocol.write_request(ask, target)

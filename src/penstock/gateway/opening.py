@@ -23,13 +23,14 @@ from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Transla
 from penstock.gateway.run import Run
 from penstock.gateway.seals import SealCache
 from penstock.gateway.targets import reachable
+from penstock.gateway.thread import Listening, Thread, followed, thread_of
 from penstock.gateway.tries import Tries
 from penstock.gateway.watch import FirstOutput
 from penstock.protocols.base import Encoder
 from penstock.routing.health import Health
 from penstock.routing.plan import plan
 from penstock.routing.retries import RetryBudget
-from penstock.upstreams.catalog import Candidate, Catalog
+from penstock.upstreams.catalog import Candidate, Catalog, Route
 from penstock.upstreams.transport import Transport, UpstreamResponse
 from penstock.wire.framing import FrameReader
 
@@ -51,6 +52,7 @@ class Begun(Struct, frozen=True):
         relay: what turns that into the client's bytes.
         data: the client's first bytes.
         over: whether they are all.
+        thread: of an answer that may be continued if it breaks off.
     """
 
     attempt: Attempt
@@ -58,6 +60,12 @@ class Begun(Struct, frozen=True):
     relay: Relay
     data: bytes
     over: bool
+    thread: Thread | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether it broke off, and may be continued."""
+        return self.thread is not None and self.thread.broken is not None
 
 
 class Whole(Struct, frozen=True):
@@ -71,15 +79,21 @@ class Whole(Struct, frozen=True):
 class Opener:
     """Opens answers. Of one call it remembers for the next what it learned of the provider."""
 
-    def __init__(
-        self, catalog: Catalog, transport: Transport, seals: SealCache, fits: TokenFits, health: Health
+    def __init__(  # noqa: PLR0917
+        self,
+        catalog: Catalog,
+        transport: Transport,
+        seals: SealCache,
+        fits: TokenFits,
+        health: Health,
+        budget: RetryBudget,
     ) -> None:
         self._catalog = catalog
         self._transport = transport
         self._seals = seals
         self._fits = fits
         self._health = health
-        self._budget = RetryBudget()
+        self._budget = budget
         self._learned: dict[str, frozenset[str]] = {}  # upstream -> quirks
 
     async def whole(self, run: Run) -> Whole:
@@ -97,7 +111,7 @@ class Opener:
 
     async def _first_good(self, run: Run, open_: Callable[[Run, Attempt], Awaitable[T]]) -> T:
         """Try the targets of a call until one does what is asked."""
-        route = reachable(self._catalog.resolve(run.call.inbound.model), run.call.key)
+        route = self._route(run)
         now = time.monotonic()
         self._budget.request()
         tries = Tries(
@@ -117,6 +131,9 @@ class Opener:
             except UpstreamFault as fault:
                 tries.failed(candidate, fault)
         raise tries.fault()
+
+    def _route(self, run: Run) -> Route:
+        return reachable(self._catalog.resolve(run.call.inbound.model), run.call.key)
 
     async def _attempted(
         self,
@@ -153,15 +170,18 @@ class Opener:
                 raise
 
     async def _begun(self, run: Run, attempt: Attempt) -> Begun:
+        thread = thread_of(run.call, self._route(run), attempt)
+        if thread is not None:
+            attempt = followed(attempt, run.call)
         async with FirstOutput(run.call, attempt):
             response = await ask(self._transport, attempt)
             try:
-                relay = self._make_relay(run, attempt, response)
-                data, over = await _until_shown(relay, response, run.record)
+                relay = self._make_relay(run, attempt, response, thread)
+                data, over = await until_shown(relay, response, run.record)
             except BaseException:
                 response.abort()
                 raise
-        return Begun(attempt, response, relay, data, over)
+        return Begun(attempt, response, relay, data, over, thread)
 
     def _written(self, run: Run, attempt: Attempt, response: UpstreamResponse, body: bytes) -> bytes:
         """Return the client's body for a provider's whole answer."""
@@ -175,11 +195,14 @@ class Opener:
         answer = fold(counted(events, record, attempt.estimate.tokens))
         return call.protocol.write_response(answer, call.reply(attempt.estimate.tokens))
 
-    def _make_relay(self, run: Run, attempt: Attempt, response: UpstreamResponse) -> Relay:
+    def _make_relay(self, run: Run, attempt: Attempt, response: UpstreamResponse, thread: Thread | None) -> Relay:
         call, record = run.call, run.record
 
         def encoder() -> Encoder:
-            return call.protocol.encoder(call.reply(attempt.estimate.tokens))
+            made = call.protocol.encoder(call.reply(attempt.estimate.tokens))
+            if thread is not None:
+                thread.encoder = made
+            return made
 
         def translation() -> Writer:
             return Translation(encoder(), record, attempt.estimate.tokens)
@@ -194,14 +217,16 @@ class Opener:
         else:
             writer = Passthrough(encoder, attempt.protocol.usage_only if attempt.outbound.usage_added else None)
         decoder = attempt.decoder(call.token)
-        adaptation = self._adaptation(call, attempt)
+        if thread is not None:
+            decoder = Listening(decoder, thread)
+        adaptation = self._adaptation(call, attempt, thread)
         if adaptation.needed:
             decoder = AdaptedDecoder(decoder, adaptation, record, attempt.choices)
         return Relay(decoder, writer, record, redacted, translation)
 
-    def _adaptation(self, call: Call, attempt: Attempt) -> Adaptation:
+    def _adaptation(self, call: Call, attempt: Attempt, thread: Thread | None = None) -> Adaptation:
         watch = self._seals.watch(call.key.id, attempt.provider.name).feed if attempt.may_call else None
-        return Adaptation(attempt.outbound, watch)
+        return Adaptation(attempt.outbound, watch, None if thread is None else thread.stops)
 
 
 async def ask(transport: Transport, attempt: Attempt) -> UpstreamResponse:
@@ -232,7 +257,7 @@ def _read_events(call: Call, attempt: Attempt, response: UpstreamResponse, body:
     return events
 
 
-async def _until_shown(relay: Relay, response: UpstreamResponse, record: Record) -> tuple[bytes, bool]:
+async def until_shown(relay: Relay, response: UpstreamResponse, record: Record) -> tuple[bytes, bool]:
     """Return the bytes up to the first that a client must be shown, and whether they are all.
 
     Raises:

@@ -21,6 +21,7 @@ class Record:
         begun: whether anything came that a client must be shown; until then an error can still be an HTTP status.
         first_output: when the first output was sent to the client, on the monotonic clock in seconds; 0 if never.
         output_bytes: UTF-8 bytes of all output.
+        repeated: tokens of output, roughly, that the client was not shown: they had been said before.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Record:
         "finish",
         "first_output",
         "output_bytes",
+        "repeated",
         "usage",
     )
 
@@ -50,6 +52,7 @@ class Record:
         self.begun = False
         self.first_output = 0.0
         self.output_bytes = 0
+        self.repeated = 0
 
     def observe(self, events: Sequence[Event]) -> None:
         """Take note of events in their order, all of which one chunk of the provider brought."""

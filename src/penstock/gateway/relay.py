@@ -158,6 +158,8 @@ class Relay:
         self._translation = translation
         self.blind = ""
         """Why the decoder stopped understanding a stream that is passed through; empty while it does."""
+        self.cause: ErrorInfo | None = None
+        """Why the body ended, if it did not end by itself."""
 
     @property
     def ended(self) -> bool:
@@ -182,6 +184,7 @@ class Relay:
             broken: why the body ended, if it did not end by itself. It does not matter once the answer was complete
                 (pitfall 112).
         """
+        self.cause = broken
         written = self._relay([_completed(frame) for frame in self._reader.close() if _is_whole(frame)])
         if self.ended:
             return written

@@ -14,9 +14,10 @@ from msgspec import Struct, field
 
 from penstock.accounts.account import Account
 from penstock.accounts.budgets import STREAM_OUTPUT
-from penstock.accounts.entries import Intent, Outcome, Progress, Try
+from penstock.accounts.entries import Intent, Outcome, Progress, Single, Try
 from penstock.accounts.ledger import Ledger
 from penstock.accounts.prices import PriceBook
+from penstock.core.continuation import counted_back, one_run
 from penstock.core.errors import ClientFault, ErrorInfo, Fault
 from penstock.core.money import format_dollars
 from penstock.core.outcome import End, UsageSource
@@ -61,6 +62,7 @@ class Run:
         cost: nano-dollars, once it has ended and if a price is known.
         abandoned: whether nobody waits for it any more: nothing else is tried for it.
         attempts: how many were begun.
+        before: of an answer that is being continued, what it had come to before.
     """
 
     def __init__(self, call: Call, books: Books, *, max_output: int | None = None) -> None:
@@ -71,6 +73,8 @@ class Run:
         self.cost: int | None = None
         self.abandoned = False
         self.attempts = 0
+        self.before: Single | None = None
+        self._first_output = 0.0  # of the whole answer
         self._books = books
         self._attempt: Attempt | None = None
         self._account: Account | None = None
@@ -128,6 +132,14 @@ class Run:
         """
         await self._books.ledger.admit(self._intent())
 
+    async def go_on(self, attempt: Attempt, broken: Fault) -> None:
+        """Put an attempt on the books that continues the answer to the one before; raises as `begin`."""
+        assert self._attempt is not None, "an answer comes before what continues it"  # noqa: S101
+        before = self._so_far(self._attempt, *_usage(self.record, broken, self._attempt))
+        first_output = self._first_output or self.record.first_output
+        await self.begin(attempt, broken)
+        self.before, self._first_output = before, first_output
+
     async def extend(self) -> None:
         """Let the budget bear more output than it does.
 
@@ -150,7 +162,8 @@ class Run:
         if self.record.finish is not None and self.record.usage.input:
             attempt.estimate.learn(self.record.usage.input)
         try:
-            self.cost = await account.settle(outcome)
+            single = None if self.before is None else self._so_far(attempt, outcome.usage, outcome.source)
+            self.cost = await account.settle(outcome, single)
         finally:
             self._account = None  # it knows this call: both would keep the request until cycles are looked for
             self._books.capacity.leave()
@@ -216,8 +229,31 @@ class Run:
         else:
             health.undecided(attempt.upstream)
 
+    def one_run(self, usage: Usage, repeated: int) -> Usage:
+        """Return the usage of an answer that is being continued, as if it had not been broken off.
+
+        `usage` is of what continues it, where so many tokens are not shown because they are `repeated`.
+        """
+        assert self.before is not None, "an answer comes before what continues it"  # noqa: S101
+        before = self.before.usage
+        if self.before.source == "estimate":
+            before = counted_back(before, usage)
+        return one_run(before, usage, repeated)
+
+    def _so_far(self, attempt: Attempt, usage: Usage, source: UsageSource) -> Single:
+        """Return what the answer has come to as its client sees it, with the usage of the attempt under way."""
+        record, before = self.record, self.before
+        if before is None:
+            price = self._books.prices.of(attempt.provider.name, attempt.model, self.call.created)
+            return Single(usage, price, source)
+        if not record.begun:
+            return before
+        counted = source if before.source == "estimate" else before.source
+        return Single(self.one_run(usage, record.repeated), before.price, counted)
+
     def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
         call, record = self.call, self.record
+        first_output = self._first_output or record.first_output
         ended = Ended(
             request=call.id,
             key=call.key.name,
@@ -233,7 +269,7 @@ class Run:
             usage=outcome.usage,
             usage_source=outcome.source,
             cost=self.cost,
-            first_output=record.first_output - call.started if record.first_output else None,
+            first_output=first_output - call.started if first_output else None,
             seconds=time.monotonic() - call.started,
             gaps=record.gaps,
             reason=record.finish.reason if record.finish else None,

@@ -17,6 +17,7 @@ from penstock.core.events import Failure
 from penstock.gateway.attempt import PLAIN, Attempt
 from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer
 from penstock.gateway.call_log import CallLog
+from penstock.gateway.continuing import Continuing
 from penstock.gateway.counting import TokenCounter
 from penstock.gateway.learning import TokenFits
 from penstock.gateway.leaving import Drains, Leaving, Outlet
@@ -27,6 +28,7 @@ from penstock.gateway.run import Books, Run
 from penstock.gateway.seals import SealCache
 from penstock.gateway.watch import Held, Watch
 from penstock.protocols.base import Counting
+from penstock.routing.retries import RetryBudget
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.transport import Transport, UpstreamResponse
 
@@ -58,14 +60,16 @@ class Gateway:
         self._heartbeat = heartbeat
         self._log = CallLog(books.afterwards)
         self._books = msgspec.structs.replace(books, observers=(self._log.observe, *books.observers))
-        seals, fits = SealCache(time.monotonic), TokenFits()
+        seals, fits, budget = SealCache(time.monotonic), TokenFits(), RetryBudget()
         self._drains = Drains()
-        self._opener = Opener(catalog, transport, seals, fits, books.health)
+        self._opener = Opener(catalog, transport, seals, fits, books.health, budget)
+        self._continuing = Continuing(transport, seals, fits, books.health, budget, heartbeat)
         self._counter = TokenCounter(catalog, transport, fits, seals, books)
         self.passing = Passing(catalog, transport, self._books)
 
     def cut(self) -> None:
         """Break off all answers: each client is told in its own protocol."""
+        self._continuing.stop()
         self._transport.cut()
 
     async def close(self) -> None:
@@ -109,7 +113,7 @@ class Gateway:
         try:
             begun = await self._opener.stream(run)
             try:
-                await self._relay(run, begun, held, outlet, leaving)
+                begun = await self._relay(run, begun, held, outlet, leaving)
             except BaseException:
                 begun.response.abort()
                 raise
@@ -118,7 +122,7 @@ class Gateway:
             leaving.over()
             await run.end(leaving.why or error)
             if begun is not None and isinstance(leaving.why, CallCancelledError):
-                await client.abort(begun.relay.fail(CANCELLED))
+                await client.abort(_cancelled(run, begun))
             if leaving.why or isinstance(error, ConnectionError):
                 return  # the client went away, and its provider was told by the abort
             if held.begun and isinstance(error, Fault):
@@ -130,18 +134,23 @@ class Gateway:
         else:
             begun.response.abort()
 
-    async def _relay(self, run: Run, begun: Begun, held: Held, client: Outlet, leaving: Leaving) -> None:
-        """Send an answer on as it comes."""
-        call, record, data = run.call, run.record, begun.data
+    async def _relay(self, run: Run, begun: Begun, held: Held, client: Outlet, leaving: Leaving) -> Begun:
+        """Send an answer on as it comes; return what it ended with, if it was continued."""
+        call, data = run.call, begun.data
         headers = _headers(run, begun.attempt, begun.response)
-        record.first_output = time.monotonic()
-        if begun.over:
+
+        async def pour(begun: Begun) -> bytes:
+            watch = Watch(call, begun.attempt, run.record, client, self._heartbeat)
+            return await Pouring(run, begun.relay, client, watch, begun.attempt.limits.write).to_the_end(begun.response)
+
+        run.record.first_output = time.monotonic()
+        if begun.over and not begun.broken:
             await held.start(headers, b"")
         else:
             await held.start(headers, data)
-            watch = Watch(call, begun.attempt, record, client, self._heartbeat)
-            patience = begun.attempt.limits.write
-            data = await Pouring(run, begun.relay, client, watch, patience).to_the_end(begun.response)
+            data = b"" if begun.over else await pour(begun)
+        begun, data = await self._continuing.to_the_end(run, begun, data, client, pour)
+        record = run.record
         if record.cut:
             begun.response.abort()  # what the provider still says is for nobody, and is paid for
         leaving.over()
@@ -153,6 +162,14 @@ class Gateway:
         if begun.relay.blind:
             provider, why = begun.attempt.provider.name, begun.relay.blind
             _log.warning("stream_not_understood", request_id=call.id, provider=provider, why=why)
+        return begun
+
+
+def _cancelled(run: Run, begun: Begun) -> bytes:
+    """Return the last bytes of an answer that its client has cancelled, whoever told the beginning of it."""
+    if begun.thread is None or begun.thread.pieces == 1:
+        return begun.relay.fail(CANCELLED)
+    return begun.thread.fail(CANCELLED) if run.record.finish is None else b""
 
 
 def _headers(run: Run, attempt: Attempt, response: UpstreamResponse) -> dict[str, str]:

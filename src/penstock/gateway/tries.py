@@ -105,12 +105,7 @@ class Tries:
         return UpstreamFault(info)
 
     def _may_try(self, candidate: Candidate, now: float) -> bool:
-        if not self._failed:
-            return True
-        if self._health.standing(candidate.upstream, now) == "good":
-            self._budget.spend()
-            return True
-        return self._budget.take(now)
+        return not self._failed or self._budget.further(self._health.standing(candidate.upstream, now), now)
 
     def _wait(self, failed: _Failed) -> float | None:
         """Return how long to wait before a target is tried again; None if it is not."""

@@ -69,6 +69,7 @@ class ModelFacts(Struct, frozen=True):
         media_in_results: whether results of tools may hold images and documents, where not every model takes that.
         tokens: how it counts its input.
         thinks: whether it may think for minutes before it says anything, without being asked to.
+        prefill: whether it goes on from an assistant's turn that ends the conversation.
     """
 
     max_output: int = 8192
@@ -78,6 +79,7 @@ class ModelFacts(Struct, frozen=True):
     media_in_results: bool = False
     tokens: TokenCosts = USUAL
     thinks: bool = False
+    prefill: bool = False
 
 
 class ListedModel(Struct, frozen=True):

@@ -6,6 +6,8 @@ SDKs try again by themselves, too, unless they are told not to (promise 4.13).
 
 from collections.abc import Callable
 
+from penstock.routing.health import Standing
+
 REQUESTS = 10
 """Requests that earn one further attempt together."""
 
@@ -49,12 +51,16 @@ class RetryBudget:
             return False
         return True
 
-    def spend(self) -> None:
-        """Take a further attempt that is made in any case: of an upstream of which nothing bad is known.
+    def further(self, standing: Standing, now: float) -> bool:
+        """Take a further attempt at an upstream that stands so; return whether it may be made.
 
-        Nothing storms there: after a few failures it is one of which something bad is known. Later attempts pay.
+        One of which nothing bad is known may be called in any case, and later attempts pay. Nothing storms there: after
+        a few failures it is one of which something bad is known.
         """
-        self._requests = max(self._requests - REQUESTS, -REMEMBERED)
+        if standing == "good":
+            self._requests = max(self._requests - REQUESTS, -REMEMBERED)
+            return True
+        return self.take(now)
 
 
 def pause(tries: int, retry_after: float | None, draw: Callable[[], float]) -> float | None:

@@ -84,7 +84,9 @@ def tokens(text: str) -> int:
 
 
 def _poet(cue: Cue) -> list[AnswerPart]:
-    return [AnswerPart("text", poem_for(_prompt(cue.ask)))]
+    poem, last = poem_for(_prompt(cue.ask)), cue.ask.turns[-1]
+    begun = "".join(part.text for part in last.parts if isinstance(part, Text)) if last.role == "assistant" else ""
+    return [AnswerPart("text", poem.removeprefix(begun) or poem)]
 
 
 def _echo(cue: Cue) -> list[AnswerPart]:
@@ -133,7 +135,7 @@ def _thinker(cue: Cue) -> list[AnswerPart]:
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
-        Model("poet", "Scripted: recites a poem, a Chinese one if asked in Chinese.", _poet),
+        Model("poet", "Scripted: recites a poem, or goes on with it; a Chinese one if asked in Chinese.", _poet),
         Model("echo", "Scripted: repeats what the user said last and names the images and files in it.", _echo),
         Model("tools", "Scripted: calls a tool with sample arguments, then quotes its result.", _tools),
         Model("thinker", "Scripted: shows signed reasoning first, then answers or calls a tool.", _thinker),

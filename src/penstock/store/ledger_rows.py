@@ -48,7 +48,7 @@ class NotedRow(NamedTuple):
 
 
 class SettledRow(NamedTuple):
-    """What an open attempt came to. `retried` is one that another follows."""
+    """What an open attempt came to. `retried` is one that another follows; `borne` is what nobody is charged."""
 
     state: Literal["settled", "retried"]
     end: str
@@ -61,6 +61,7 @@ class SettledRow(NamedTuple):
     reasoning: int | None
     usage_source: str
     cost: int | None
+    borne: int | None
     first_output_ms: int | None
     duration_ms: int
     gap_median_ms: int | None

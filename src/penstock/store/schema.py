@@ -116,6 +116,7 @@ ATTEMPTS = sa.Table(
     *_counters(),
     sa.Column("usage_source", sa.Text, nullable=True),  # provider, partial, estimate, checkpoint
     sa.Column("cost", sa.BigInteger, nullable=True),  # nano-dollars; NULL: no price is known
+    sa.Column("borne", sa.BigInteger, nullable=True),  # nano-dollars that nobody is charged, of this attempt and others
     sa.Column("price", sa.Text, nullable=True),  # the price as JSON, so that whoever recovers it can compute the cost
     sa.Column("price_version", sa.Text, nullable=True),
     sa.Column("first_output_ms", sa.BigInteger, nullable=True),  # after started_ms
@@ -132,8 +133,9 @@ ATTEMPTS = sa.Table(
     ),
 )
 
-# One row for each request that is over: its last attempt, with the counters and the cost of all of them. It is a view,
-# so what a request came to is written by the statement that settles it, and cannot differ from its attempts.
+# One row for each request that is over: its last attempt, with the counters of all of them, and of their cost what is
+# charged. It is a view, so what a request came to is written by the statement that settles it, and cannot differ from
+# its attempts.
 REQUESTS = sa.Table(
     "requests",
     sa.MetaData(),  # apart: a view is not a table to be migrated

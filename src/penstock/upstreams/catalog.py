@@ -16,7 +16,7 @@ from penstock.core.errors import ClientFault, ErrorInfo
 from penstock.core.secret import Secret
 from penstock.protocols.base import ModelFacts, Target
 from penstock.routing.plan import Strategy
-from penstock.upstreams.settings import AuthStyle, Relay
+from penstock.upstreams.settings import AuthStyle, Continues, Relay
 from penstock.upstreams.timeouts import TimeLimits, Timeouts, limits
 
 MAX_REMEMBERED = 1024
@@ -106,11 +106,13 @@ class Route(Struct, frozen=True):
         model: as the client said it.
         candidates: what can serve it, at least one; an alias may have more.
         strategy: which of them is asked first.
+        continues: which of them may go on with an answer that broke off.
     """
 
     model: str
     candidates: tuple[Candidate, ...]
     strategy: Strategy = "ordered"
+    continues: Continues = "never"
 
     @property
     def provider(self) -> Provider:
@@ -129,6 +131,7 @@ class Alias(Struct, frozen=True):
     targets: tuple[tuple[str, int], ...]
     strategy: Strategy = "ordered"
     timeouts: Timeouts = Timeouts()
+    continues: Continues = "never"
 
 
 class Listing(Struct, frozen=True):
@@ -200,7 +203,7 @@ class Catalog:
             )
         alias = self.aliases.get(model) or Alias(((model, 1),))
         candidates = tuple(self._candidate(name, weight, model, alias.timeouts) for name, weight in alias.targets)
-        return Route(model, candidates, alias.strategy)
+        return Route(model, candidates, alias.strategy, alias.continues)
 
     def _candidate(self, public: str, weight: int, model: str, timeouts: Timeouts) -> Candidate:
         name, slash, upstream_model = public.partition("/")

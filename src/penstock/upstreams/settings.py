@@ -40,6 +40,12 @@ Relay = Literal[
     "normalise",  # decode and encode even then: for servers whose streams confuse strict clients
 ]
 
+Continues = Literal[
+    "never",
+    "same-model",  # wherever it is served
+    "any",  # of the models that a name stands for
+]
+
 Offer = Literal[
     "count",  # counts the tokens of a request before it is made, in its own protocol
     "embeddings",
@@ -167,12 +173,14 @@ class AliasSettings(Struct, frozen=True):
         target: the `provider/name` of a model.
         targets: several of them; what one fails at is asked of another.
         strategy: which of them is asked first.
+        continue_: what may go on with an answer that broke off; `continue` in the file.
         timeouts: where they differ from those of the providers.
     """
 
     target: str | None = None
     targets: tuple[str | TargetSettings, ...] = ()
     strategy: Strategy = "ordered"
+    continue_: Continues = msgspec.field(default="never", name="continue")
     timeouts: Timeouts = Timeouts()
 
 
@@ -210,7 +218,7 @@ def convert(raw: object, type_: type[T], path: str) -> T:
     Raises:
         ConfigError: it does not fit.
     """
-    fields = get_type_hints(type_)
+    fields = {name.rstrip("_"): hint for name, hint in get_type_hints(type_).items()}
     for key in _entries(raw):
         if key not in fields:
             raise ConfigError(f"{path}.{quoted(key)}: unknown key{did_you_mean(key, fields)}")

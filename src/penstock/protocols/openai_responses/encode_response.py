@@ -44,7 +44,7 @@ _MERGED = ("reasoning", "text")
 
 
 class ResponseObject:
-    """What of the response object stays the same from the first event to the last."""
+    """What of the response object stays the same from one event to the next."""
 
     __slots__ = ("_begin", "_end")
 
@@ -52,6 +52,10 @@ class ResponseObject:
         names = {"id": f"resp_{reply.token}", "object": "response", "created_at": reply.created, "model": reply.model}
         self._begin = escape_lines(encode(names)[:-1])
         self._end = b"," + escape_lines(encode(_echo(reply.fields))[1:])
+
+    def extend(self, fields: bytes) -> None:
+        """Have the object end in further fields, those of an object in JSON."""
+        self._end = self._end[:-1] + b"," + fields[1:]
 
     def write(
         self, status: str, output: list[Raw], usage: Any = None, incomplete: str | None = None, error: Any = None

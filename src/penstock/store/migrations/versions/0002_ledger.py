@@ -81,6 +81,7 @@ def _make_attempts() -> None:
         *_counters(),
         sa.Column("usage_source", sa.Text, nullable=True),
         sa.Column("cost", sa.BigInteger, nullable=True),
+        sa.Column("borne", sa.BigInteger, nullable=True),
         sa.Column("price", sa.Text, nullable=True),
         sa.Column("price_version", sa.Text, nullable=True),
         sa.Column("first_output_ms", sa.BigInteger, nullable=True),
@@ -97,17 +98,19 @@ def _make_attempts() -> None:
 def _make_requests() -> None:
     """Make a view: a request is its last attempt, with what all of them used up."""
     own = ("key", "key_name", "model", "provider", "upstream_model", "upstream_protocol", "client_protocol", "stream")
-    summed = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", "cost")
+    summed = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
     before = "last.started_ms - last.created_ms"
+    first = "MIN(every.started_ms + every.first_output_ms) - last.started_ms"
     columns = (
         "last.request AS id",
         *(f"last.{name}" for name in (*own, "created_ms")),
         "last.number AS attempts",
         'last."end"',
         "last.error",
-        *(f"{_sum(name)} AS {name}" for name in summed),
+        *(f"{_all(name, f'SUM(every.{name})')} AS {name}" for name in summed),
+        f"{_all('cost', 'SUM(every.cost - COALESCE(every.borne, 0))')} AS cost",
         "last.usage_source",
-        f"{before} + last.first_output_ms AS first_output_ms",
+        f"{before} + {_all('first_output_ms', first)} AS first_output_ms",
         f"{before} + last.duration_ms AS duration_ms",
         "last.gap_median_ms",
         "last.gap_longest_ms",
@@ -116,9 +119,9 @@ def _make_requests() -> None:
     op.execute(f"CREATE VIEW requests AS SELECT {', '.join(columns)} {ended}")
 
 
-def _sum(name: str) -> str:
-    """Return the sum of a column over the attempts of a request. Most have only one."""
-    every = f"SELECT CAST(SUM(every.{name}) AS BIGINT) FROM attempts AS every WHERE every.request = last.request"  # noqa: S608
+def _all(name: str, what: str) -> str:
+    """Return a column of the attempt of a request, or what all of them came to. Most requests have only one."""
+    every = f"SELECT CAST({what} AS BIGINT) FROM attempts AS every WHERE every.request = last.request"  # noqa: S608
     return f"CASE last.number WHEN 1 THEN last.{name} ELSE ({every}) END"
 
 

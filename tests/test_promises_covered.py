@@ -11,11 +11,8 @@ TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "promises.md"
 
 NOT_YET: dict[str, str] = {
-    "4.12": "a list of addresses that name this machine",
     "4.17": "a measurement of the gaps between events",
-    "5.5": "a list of origins and hosts",
     "5.8": "a playground",
-    "5.9": "a list of paths",
     "5.11": "a list of headers",
     "5.14": "dependencies locked by hash",
     "5.15": "webhooks",

@@ -125,6 +125,7 @@ class AdminSettings(Struct, frozen=True):
         port: likewise; 0 takes any free one.
         token: what it takes; None: one is made at the first start.
         open_metrics: whether metrics are told without the token.
+        hosts: names by which it may be called, besides `host`, `localhost` and addresses.
     """
 
     enabled: bool = True
@@ -132,6 +133,7 @@ class AdminSettings(Struct, frozen=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8081
     token: Secret | None = None
     open_metrics: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 class StoreSettings(Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from penstock.core.errors import ClientFault
 from penstock.core.events import Sealed
 from penstock.core.request import (
     Ask,
@@ -54,7 +55,6 @@ def model_parts(*parts: Part) -> list[dict[str, Any]]:
     [
         ("lab-flash", True, "/v1beta/models/lab-flash:streamGenerateContent?alt=sse"),
         ("lab-flash", False, "/v1beta/models/lab-flash:generateContent"),
-        ("google/lab flash?", False, "/v1beta/models/google/lab%20flash%3F:generateContent"),
         ("tunedModels/mine", False, "/v1beta/tunedModels/mine:generateContent"),
         ("llama3:8b", False, "/v1beta/models/llama3:8b:generateContent"),
     ],
@@ -62,6 +62,14 @@ def model_parts(*parts: Part) -> list[dict[str, Any]]:
 @pytest.mark.covers("P28")
 def test_the_path_names_model_and_method(model: str, stream: bool, path: str) -> None:
     assert write(target=Target("lab", model), stream=stream).path == path
+
+
+@pytest.mark.parametrize(
+    "model", ["", "..", "a/../b", "./a", "a//b", "/a", "a/", "a b", "a?b", "a#b", "a%2eb", "a\\b", "ä"]
+)
+def test_a_name_that_could_lead_elsewhere_is_refused(model: str) -> None:
+    with pytest.raises(ClientFault, match="slashes"):
+        write(target=Target("lab", model))
 
 
 def test_a_short_question_is_a_short_body() -> None:

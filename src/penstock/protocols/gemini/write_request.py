@@ -4,6 +4,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from penstock.core.errors import bad_request
 from penstock.core.request import Ask, Effort, Media, ReasoningAsk, Tool, Turn, budget_of, effort_of
 from penstock.protocols.base import ModelFacts, Outbound, ReasoningStyle, Target
 from penstock.protocols.described import described
@@ -14,6 +15,8 @@ from penstock.wire.payload import encode
 
 _ILLEGAL = re.compile(r"^[^A-Za-z_]|[^A-Za-z0-9_.:-]")
 _MAX_NAME = 64
+_MODEL = re.compile(r"(?:(?!\.{1,2}(?:/|$))[\w.~@=,:+-]+(?:/|$))+(?<!/)", re.ASCII)
+_MAX_MODEL = 512
 _MAX_STOP = 5
 
 _MODES = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
@@ -62,7 +65,13 @@ def write_request(ask: Ask, target: Target) -> Outbound:
 
 
 def path(model: str, method: str) -> str:
-    """Return the path of a call, to be added to the provider's base URL. Slashes in the model's name stay."""
+    """Return the path of a call, to be added to the provider's base URL. Slashes in the model's name stay.
+
+    Raises:
+        ClientFault: the name could lead to another place than a model: it has `..`, or characters that mean something.
+    """
+    if len(model) > _MAX_MODEL or not _MODEL.fullmatch(model):
+        raise bad_request("A model's name may hold letters, digits and -._~@=,:+ in parts divided by slashes.", "model")
     name = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
     return f"/v1beta/{quote(name, safe='/:@')}:{method}"
 

@@ -13,6 +13,7 @@ from penstock.accounts.admin_tokens import AdminTokens
 from penstock.core.errors import ClientFault, ConfigError, ErrorInfo, Fault
 from penstock.server.admin.desk import Desk
 from penstock.server.admin.errors import NO_STORE, refused
+from penstock.server.admin.hosts import check_names
 from penstock.server.admin.reading import read_body, read_query
 from penstock.server.admin.route import Asked, Route
 from penstock.server.admin.routes import METRICS, match
@@ -31,11 +32,15 @@ class AdminEndpoints:
         desk: what it works on.
         tokens: know the admin token.
         open_metrics: whether metrics are told without one.
+        hosts: names by which it may be called, in lower case, besides `localhost` and addresses.
     """
 
-    def __init__(self, desk: Desk, tokens: AdminTokens, *, open_metrics: bool) -> None:
+    def __init__(
+        self, desk: Desk, tokens: AdminTokens, *, open_metrics: bool, hosts: frozenset[str] = frozenset()
+    ) -> None:
         self._desk = desk
         self._tokens = tokens
+        self._hosts = hosts
         self._open = {METRICS} if open_metrics else set[str]()
 
     async def handle(self, request: Request) -> Response | None:
@@ -69,6 +74,7 @@ class AdminEndpoints:
     async def _answer(self, request: Request) -> Response:
         if request.fault is not None:
             raise request.fault
+        check_names(request.headers, self._hosts)
         if request.raw_path not in self._open:
             await self._check_token(request.headers.get("authorization", ""))
         offered, which = match(request.raw_path)

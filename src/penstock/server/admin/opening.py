@@ -18,7 +18,8 @@ async def open_admin(settings: AdminSettings, desk: Desk, tokens: AdminTokens) -
     """
     if not settings.enabled:
         return None
-    endpoints = AdminEndpoints(desk, tokens, open_metrics=settings.open_metrics)
+    hosts = frozenset(name.lower() for name in (settings.host, *settings.hosts))
+    endpoints = AdminEndpoints(desk, tokens, open_metrics=settings.open_metrics, hosts=hosts)
     try:
         return await listen(endpoints.handle, settings.host, settings.port)
     except OSError as error:

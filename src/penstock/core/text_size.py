@@ -40,8 +40,8 @@ Size = tuple[float, ...]
 SAMPLED_ABOVE = 8 * 1024
 """Bytes of text from which on only windows of it are measured, evenly spread."""
 
-_WINDOW = 256
-_WINDOWS = 32
+_WINDOW = 96
+_WINDOWS = 84
 
 CHARACTERS_LOOKED_UP = 300
 """Of a text with Chinese, Japanese or Korean, evenly spread."""

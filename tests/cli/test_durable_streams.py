@@ -42,7 +42,7 @@ def slowly(protocol: str, pause: float) -> tuple[Act, ...]:
 
 @contextlib.asynccontextmanager
 async def durable(
-    directory: Path, upstream: Upstream, protocol: str, *options: str, rest: str = ""
+    directory: Path, upstream: Upstream, protocol: str, *options: str, rest: str = "", journal: str = "sqlite"
 ) -> AsyncIterator[Process]:
     settings = upstream.provider(protocol)
     assert settings.api_key is not None
@@ -55,7 +55,7 @@ key = "{KEY}"
 name = "other"
 key = "{OTHER_KEY}"
 [streams]
-journal = "sqlite"
+journal = "{journal}"
 {rest}
 [providers.lab]
 protocol = "{protocol}"

@@ -12,6 +12,11 @@ from penstock.core.request import Ask
 from penstock.protocols.base import Inbound, Reply, WireProtocol, no_estimate
 
 
+def nowhere() -> str:
+    """Return nothing: the answer is kept by nobody who outlives the process."""
+    return ""
+
+
 class Call(Struct, frozen=True):
     """A client's request, authenticated and opened.
 
@@ -26,6 +31,7 @@ class Call(Struct, frozen=True):
         echo: the top level of the client's request as its answer is to repeat it, where that is not what is served.
         trace: headers by which a provider can go on with the trace that the call is part of.
         keep: keeps a good answer; takes its last bytes, or the whole of it, before the client gets them.
+        way_back: the path under which what came of the answer is read once this process is gone; empty if under none.
     """
 
     id: str
@@ -38,6 +44,7 @@ class Call(Struct, frozen=True):
     echo: Mapping[str, msgspec.Raw] | None = None
     trace: Mapping[str, str] = {}
     keep: Callable[[bytes], Awaitable[None]] | None = None
+    way_back: Callable[[], str] = nowhere
 
     @property
     def created(self) -> int:
@@ -68,6 +75,14 @@ class Call(Struct, frozen=True):
             input_estimate=input_estimate,
             fields=self.inbound.fields if self.echo is None else self.echo,
         )
+
+
+def with_way_back(call: Call, error: ErrorInfo) -> ErrorInfo:
+    """Return an error as it is told in a stream: if the gateway stops, with where to read what came of the answer."""
+    path = call.way_back() if error.code == "shutting_down" else ""
+    if not path:
+        return error
+    return msgspec.structs.replace(error, message=f"{error.message} What came of it is kept: GET {path}")
 
 
 CANCELLED = ErrorInfo("stream_incomplete", "The call was cancelled.", code="cancelled", should_retry=False)

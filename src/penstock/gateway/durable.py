@@ -134,6 +134,10 @@ class Durable:
         self._copies.pop(stream, None)
         self.write(Dropped(stream))
 
+    def keeps(self, stream: str) -> bool:
+        """Whether a stream of this process is written down, all of it so far."""
+        return stream in self._copies
+
     def _lose(self, stream: str) -> None:
         copy = self._copies.get(stream)
         if copy is not None:

@@ -16,7 +16,7 @@ from penstock.core.errors import ClientFault, ErrorInfo, UpstreamFault
 from penstock.core.events import Event, Failure
 from penstock.gateway.adapt import Adaptation, AdaptedDecoder
 from penstock.gateway.attempt import Attempt, prepare, quirk_told_by, refusal, told
-from penstock.gateway.call import Call
+from penstock.gateway.call import Call, with_way_back
 from penstock.gateway.learning import TokenFits
 from penstock.gateway.record import Record
 from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer, counted
@@ -208,7 +208,7 @@ class Opener:
             return Translation(encoder(), record, attempt.estimate.tokens)
 
         def redacted(info: ErrorInfo) -> ErrorInfo:
-            return told(info, attempt.provider)
+            return with_way_back(call, told(info, attempt.provider))
 
         if not attempt.passthrough or not response.is_event_stream:
             writer = translation()

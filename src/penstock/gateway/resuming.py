@@ -111,11 +111,16 @@ class Resuming:
         if self._durable is not None:
             await self._durable.start()
 
+    async def idle(self) -> None:
+        """Return when no call runs."""
+        while running := self._running():
+            await asyncio.wait(running)
+
     async def close(self) -> None:
         """End all calls that still run."""
         for timer in self._timers.values():
             timer.cancel()
-        running = [detached.task for detached in self._by_id.values() if detached.task is not None]
+        running = self._running()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -227,6 +232,10 @@ class Resuming:
         """Write a call down that begins; return whether it is the first of its name, as far as is known."""
         return self._durable is None or await self._durable.claim(detached, name)
 
+    def _running(self) -> set[asyncio.Task[None]]:
+        tasks = {detached.task for detached in self._by_id.values()}
+        return {task for task in tasks if task is not None and not task.done()}
+
     async def _cancel_own(self, id_: str) -> None:
         detached = self._by_id.get(id_)
         if detached is not None:
@@ -279,6 +288,7 @@ class Resuming:
         call = await self._prepare(call)
         if echo is not None:
             call = msgspec.structs.replace(call, echo=echo)
+        call = msgspec.structs.replace(call, way_back=lambda: self._way_back(detached))
         if not call.inbound.stream:
             answer = await self._gateway.answer(call)
             if call.keep is not None:
@@ -290,6 +300,14 @@ class Resuming:
         if detached.running is not None:
             client = Renaming(client, detached.running)
         await self._gateway.stream(call, client)
+
+    def _way_back(self, detached: Detached) -> str:
+        """Return the path under which a call is read once this process is gone; empty if under none."""
+        if self._durable is None or not self._durable.keeps(detached.id):
+            return ""
+        if detached.running is None:
+            return f"/v1/streams/{detached.id}"
+        return f"/v1/responses/{detached.running.id}?stream=true"
 
     async def _break(self, detached: Detached, fault: Fault) -> None:
         """End the journal of a call that has ended without a word."""

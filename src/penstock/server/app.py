@@ -149,12 +149,12 @@ async def start(
         scripted = await _open_simulator(started)
         serving = Serving(config, lambda now: now.catalog(environ, scripted), keys, read or (lambda: config))
         metrics = Metrics()
-        gateway, endpoints = await _open_endpoints(
+        gateway, resuming, endpoints = await _open_endpoints(
             started, serving, metrics, keys, ledger=ledger, database=database, directory=directory
         )
         server = config.server
         listener = await listen(endpoints.handle, server.host, server.port, server.limits, listening)
-        started.push_async_callback(_stop, listener, gateway, server)
+        started.push_async_callback(_stop, listener, gateway, resuming, server)
         return Service(_url_of(listener), serving, metrics, endpoints, started.pop_all())
 
 
@@ -191,8 +191,8 @@ async def _open_endpoints(
     ledger: Ledger,
     database: Database,
     directory: Path,
-) -> tuple[Gateway, Endpoints]:
-    """Return what serves calls, and what serves requests."""
+) -> tuple[Gateway, Resuming, Endpoints]:
+    """Return what serves calls, what serves those that clients come back to, and what serves requests."""
     config = serving.config
     tracing = open_tracing(config.telemetry.otlp)
     started.push_async_callback(asyncio.to_thread, tracing.close)
@@ -217,7 +217,7 @@ async def _open_endpoints(
         metrics=metrics,
         tracing=tracing,
     )
-    return gateway, endpoints
+    return gateway, resuming, endpoints
 
 
 async def _open_journals(started: contextlib.AsyncExitStack, config: Config, directory: Path) -> Journals | None:
@@ -258,17 +258,20 @@ def _usage(store: UsageStore) -> TellUsage:
     return tell
 
 
-async def _stop(listener: Listener, gateway: Gateway, settings: ServerSettings) -> None:
+async def _stop(listener: Listener, gateway: Gateway, resuming: Resuming, settings: ServerSettings) -> None:
     """Stop listening; let running answers end, then break them, then leave those who do not even read that."""
     await asyncio.sleep(settings.notice)
-    loop = asyncio.get_running_loop()
+    loop, idle = asyncio.get_running_loop(), asyncio.ensure_future(resuming.idle())
     timers = (
         loop.call_later(settings.drain, gateway.cut),
         loop.call_later(settings.drain + CUT_TIMEOUT, listener.abort),
+        loop.call_later(settings.drain + CUT_TIMEOUT, idle.cancel),
     )
     try:
         await listener.close()
+        await asyncio.wait([idle])  # among them are answers that nobody reads at the moment
     finally:
+        idle.cancel()
         for timer in timers:
             timer.cancel()
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from penstock.core.errors import ClientFault, ErrorInfo, bad_request
 
-_HEADERS = frozenset({"x-api-key", "x-goog-api-key", "api-key"})
+_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key"})
 
 _HOW = "Send a key as `Authorization: Bearer <key>`, `x-api-key`, `x-goog-api-key` or `?key=`."
 
@@ -19,12 +19,14 @@ def extract(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
     scheme = "Bearer"
     for name, value in headers.items():
         lower = name.lower()
-        if lower in _HEADERS and value.strip():
-            found.setdefault(value.strip(), lower)
-        elif lower == "authorization":
+        if lower not in _HEADERS:
+            continue
+        if lower == "authorization":
             scheme, _, key = value.strip().partition(" ")
             if scheme.lower() == "bearer" and key.strip():
                 found.setdefault(key.strip(), "Authorization")
+        elif value.strip():
+            found.setdefault(value.strip(), lower)
     for name, value in query.items():
         if name == "key" and value.strip():
             found.setdefault(value.strip(), "?key=")

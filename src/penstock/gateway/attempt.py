@@ -162,12 +162,14 @@ def _translated(  # noqa: PLR0917
         outbound = protocol.write_request(ask, target)
     except ClientFault as fault:
         raise reworded_fault(fault, call.protocol.params) from None
-    dropped = (*ask.dropped, *(reworded(name, call.protocol.params) for name in outbound.dropped))
+    if ask.dropped or outbound.dropped:
+        dropped = (*ask.dropped, *(reworded(name, call.protocol.params) for name in outbound.dropped))
+        outbound = msgspec.structs.replace(outbound, dropped=tuple(dict.fromkeys(dropped)))
     return Attempt(
         provider,
         target.model,
         protocol,
-        msgspec.structs.replace(outbound, dropped=tuple(dict.fromkeys(dropped))),
+        outbound,
         False,
         fits.measured(provider.name, target.model, ask, target.facts.tokens),
         options=target.quirks,

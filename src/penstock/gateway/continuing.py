@@ -154,7 +154,7 @@ class Continuing:
         """
         await run.go_on(attempt, fault)
         thread.broken = None
-        async with FirstOutput(run.call, attempt):
+        with FirstOutput(run.call, attempt):
             response = await ask(self._transport, attempt)
             try:
                 joining = Joining(attempt.decoder(run.call.token), seam, thread.spoken)

@@ -160,7 +160,7 @@ class Opener:
         return prepare(call, candidate, learned, self._seals, self._fits)
 
     async def _whole(self, run: Run, attempt: Attempt) -> Whole:
-        async with FirstOutput(run.call, attempt):
+        with FirstOutput(run.call, attempt):
             response = await ask(self._transport, attempt)
             try:
                 body = await response.read_all(MAX_WHOLE_ANSWER)
@@ -173,7 +173,7 @@ class Opener:
         thread = thread_of(run.call, self._route(run), attempt)
         if thread is not None:
             attempt = followed(attempt, run.call)
-        async with FirstOutput(run.call, attempt):
+        with FirstOutput(run.call, attempt):
             response = await ask(self._transport, attempt)
             try:
                 relay = self._make_relay(run, attempt, response, thread)

@@ -107,7 +107,7 @@ class Passing:
         raise tries.fault()
 
     async def _open(self, run: Run, attempt: Attempt) -> tuple[Attempt, UpstreamResponse]:
-        async with FirstOutput(run.call, attempt):
+        with FirstOutput(run.call, attempt):
             return attempt, await ask(self._transport, attempt)
 
     async def _whole(self, run: Run, attempt: Attempt) -> tuple[Attempt, UpstreamResponse, bytes]:

@@ -5,7 +5,7 @@ some bear nothing else (section 2 of docs/protocols.md); whole events are all th
 is between two. A heartbeat is no output, and neither are a provider's comments and pings: the limits go on as if there
 were none.
 
-    async with FirstOutput(call, attempt): ...      until there is something to show
+    with FirstOutput(call, attempt): ...            until there is something to show
     held = Held(client, interval)                   meanwhile: the status goes out at last, and then heartbeats
     watch = Watch(...)                              from then on: one timer, which looks at what is counted anyway
 """
@@ -42,7 +42,7 @@ class FirstOutput:
         self._call = call
         self._attempt = attempt
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         """Start the clock. It is what `asyncio.timeout` is, but that what the request asks for moves its limit."""
         call, limits = self._call, self._attempt.limits
         task = asyncio.current_task()
@@ -56,7 +56,7 @@ class FirstOutput:
         self._left = longest - first
         self._timer = asyncio.get_running_loop().call_later(first, self._look)
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the clock."""

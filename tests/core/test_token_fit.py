@@ -62,7 +62,7 @@ def test_within_fifty_requests_every_kind_of_text_is_learned_to_15_percent(token
         assert estimate == pytest.approx(sum(text.counts[tokenizer] for text in texts), rel=0.15), kind
     ratios = [estimated[text.text] / text.counts[tokenizer] for text in TEXTS]
     assert within(0.15, ratios) >= 5 / 6  # of single texts, most of them of 60 to 300 tokens
-    assert within(0.25, ratios) >= 0.97
+    assert within(0.25, ratios) >= 0.95
 
 
 def test_a_model_that_changes_its_tokenizer_is_followed() -> None:

@@ -1,7 +1,10 @@
 """What all tests share: the marker that names what a test proves, the settings of Hypothesis, and silence of the logs."""
 
 import gc
+import ipaddress
 import os
+import sys
+from typing import Any
 
 import pytest
 import structlog
@@ -16,6 +19,29 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # Gateways in threads outlive pytest's capture; tests that look at log lines use structlog.testing.capture_logs.
 structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+
+
+class NetworkError(Exception):
+    """A test wants to talk to another machine."""
+
+
+def _stay_here(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse whatever leaves this machine, wherever in the process it is tried."""
+    if event not in {"socket.connect", "socket.sendto"}:
+        return
+    address = arguments[1]
+    if isinstance(address, tuple) and not _is_here(str(address[0])):
+        raise NetworkError(f"tests run without a network, and this is one: {address[0]}")
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in {"", "localhost"}
+
+
+sys.addaudithook(_stay_here)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,10 +11,7 @@ TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "promises.md"
 
 NOT_YET: dict[str, str] = {
-    "4.17": "a measurement of the gaps between events",
     "5.8": "a playground",
-    "5.11": "a list of headers",
-    "5.14": "dependencies locked by hash",
     "5.15": "webhooks",
 }
 """Promises that no test names, and what they wait for. A promise leaves this list with its first test."""

@@ -234,6 +234,36 @@ async def test_what_could_not_be_removed_is_when_redis_is_back(
         await until(lambda: not list(client.scan_iter("penstock:{k}*")))
 
 
+async def test_a_name_is_free_again_while_its_stream_is_being_removed(opened: Open) -> None:
+    first = await opened()
+    for number in range(20):
+        await first.begin(f"s{number}", name="n")
+        first.journals.write(Dropped(f"s{number}"))
+        await asyncio.sleep(0.003 * (number % 5))
+
+
+async def test_what_redis_refuses_to_write_or_remove_is_given_up_and_removed_later(
+    opened: Open, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_journals, "TICK", 0.05)
+    first = await opened()
+    row = await first.begin("s")
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("penstock:{k}:events:s", "no stream")
+        first.write("s", b"a")
+        await until(lambda: first.lost == ["s"])
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            first.journals.write(Dropped("s"))
+            await asyncio.sleep(0.2)
+            assert client.exists("penstock:{k}:stream:s")
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+    async with asyncio.timeout(10):
+        while await state_of(first, row) is not None:
+            await asyncio.sleep(0.02)
+
+
 async def test_above_a_limit_of_what_waits_an_event_is_not_taken(opened: Open) -> None:
     first = await opened()
     await first.begin("s")

@@ -240,13 +240,13 @@ class RedisJournals:
         name = about if row.name is None else _name(row.key, "name", row.name)
         answer = about if row.answer is None else _name(row.key, "answer", row.answer)
         self._rows[row.id] = row
-        if any(waiting.dropped for waiting in self._waiting.values()):
+        if self._flushing.locked() or any(waits.dropped for waits in self._waiting.values()):
             await self._flush()  # one of them may have the name
         async with bounded():
             fields = [part for pair in _fields(row).items() for part in pair]
             claimed = await self._claim([about, name, answer], [row.id, self._running, *fields, "next", 0])
         if not claimed:
-            del self._rows[row.id]
+            self._rows.pop(row.id, None)
         return bool(claimed)
 
     def write(self, change: Change) -> bool:
@@ -255,7 +255,10 @@ class RedisJournals:
         if size and self._pending + size > MAX_PENDING:
             return False
         self._pending += size
-        self._waiting.setdefault(change.stream, _Waiting()).take(change)
+        waits = self._waiting.get(change.stream)
+        if waits is None:
+            waits = self._waiting[change.stream] = _Waiting()
+        waits.take(change)
         self._written.set()
         return True
 
@@ -298,7 +301,10 @@ class RedisJournals:
             await self._drop(_names(row), [row.id], pipeline)
         async with bounded():
             answers = await pipeline.execute(raise_on_error=False)
-        for row in gone:
+        for row, answer in zip(gone, answers[len(sent) :], strict=True):
+            if isinstance(answer, Exception):
+                self._doomed.add(row.id)
+                continue
             self._rows.pop(row.id, None)
             self._over.discard(row.id)
         return {id_ for id_, answer in zip(sent, answers, strict=False) if answer != 1}

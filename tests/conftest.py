@@ -1,4 +1,4 @@
-"""What all tests share: the marker that names what a test proves, the settings of Hypothesis, and silence of the logs."""
+"""What all tests share: the marker that names what a test proves, the settings of Hypothesis, and the watch for secrets."""
 
 import gc
 import ipaddress
@@ -7,18 +7,13 @@ import sys
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.store.servers"]
+pytest_plugins = ["tests.watch", "tests.store.servers"]
 
 settings.register_profile("quick", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("quick"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
-
-
-# Gateways in threads outlive pytest's capture; tests that look at log lines use structlog.testing.capture_logs.
-structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 
 class NetworkError(Exception):

@@ -8,7 +8,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import functools
-import secrets
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -24,9 +23,10 @@ from penstock.server.app import Service, start
 from penstock.store.database import Database
 from penstock.upstreams.settings import AliasSettings, ProviderSettings
 from penstock.upstreams.timeouts import Timeouts
+from tests.watch import CLIENT_KEYS, PEPPER, PROVIDER_KEYS, WATCH, tracing
 
-KEY = "test-key-0123456789"
-OTHER_KEY = "other-key-0123456789"
+KEY, OTHER_KEY = CLIENT_KEYS
+OPENAI_KEY, ANTHROPIC_KEY, GEMINI_KEY = PROVIDER_KEYS
 
 RESET = "reset"
 """Cut the connection so that the other side sees a reset."""
@@ -74,23 +74,19 @@ class Upstream:
 
     @property
     def openai(self) -> ProviderSettings:
-        return ProviderSettings(
-            protocol="openai-chat", base_url=f"{self.address}/v1", api_key=Secret("sk-upstream-secret")
-        )
+        return ProviderSettings(protocol="openai-chat", base_url=f"{self.address}/v1", api_key=Secret(OPENAI_KEY))
 
     @property
     def responses(self) -> ProviderSettings:
-        return ProviderSettings(
-            protocol="openai-responses", base_url=f"{self.address}/v1", api_key=Secret("sk-upstream-secret")
-        )
+        return ProviderSettings(protocol="openai-responses", base_url=f"{self.address}/v1", api_key=Secret(OPENAI_KEY))
 
     @property
     def anthropic(self) -> ProviderSettings:
-        return ProviderSettings(protocol="anthropic", base_url=self.address, api_key=Secret("sk-ant-upstream-secret"))
+        return ProviderSettings(protocol="anthropic", base_url=self.address, api_key=Secret(ANTHROPIC_KEY))
 
     @property
     def gemini(self) -> ProviderSettings:
-        return ProviderSettings(protocol="gemini", base_url=self.address, api_key=Secret("AIza-upstream-secret"))
+        return ProviderSettings(protocol="gemini", base_url=self.address, api_key=Secret(GEMINI_KEY))
 
     def provider(self, protocol: str) -> ProviderSettings:
         return {
@@ -190,8 +186,8 @@ async def serving(
     )
     keys = [StaticKey("test", Secret(KEY)), StaticKey("other", Secret(OTHER_KEY))]
     async with (
-        running(config, KeyDirectory(secrets.token_bytes(32), keys), environ, database) as service,
-        aiohttp.ClientSession(service.address) as session,
+        running(config, KeyDirectory(PEPPER, keys), environ, database) as service,
+        aiohttp.ClientSession(service.address, trace_configs=[tracing()]) as session,
     ):
         yield Gateway(service.address, session)
 
@@ -211,6 +207,7 @@ async def running(
                 await service.close()
         finally:
             await opened.close()
+            WATCH.see_files(Path(directory))
 
 
 @functools.cache

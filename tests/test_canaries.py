@@ -34,6 +34,7 @@ from penstock.store.database import Database
 from penstock.upstreams import transport
 from tests.server.canned import WHOLE
 from tests.serving import CALLS, CLOSE, RESET, STREAM_HEAD, Act, chunk, replaying, stream, whole
+from tests.watch import spellings
 
 pytestmark = pytest.mark.anyio
 
@@ -101,17 +102,6 @@ def failures(protocol: str) -> list[tuple[Act, ...]]:
         (STREAM_HEAD, RESET),
         (b"HTTP/1.1 200 " + PROVIDER_KEY.encode() + b"\r\nBroken " + PROVIDER_KEY.encode() + b"\r\n\r\n",),
     ]
-
-
-def spellings(secret: str) -> set[bytes]:
-    """Return the ways in which a secret can be written without being one any less."""
-    raw = secret.encode()
-    found = {raw, raw.lower(), raw.upper(), raw[::-1], raw.hex().encode(), quote(secret, safe="").encode()}
-    for shift in range(3):  # where in the text it stands decides what base64 makes of it
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            inner = encode(b"\0" * shift + raw).rstrip(b"=")
-            found.add(inner[4 if shift else 0 : -2])
-    return found
 
 
 SPELLINGS = [spelled for secret in CANARIES for spelled in spellings(secret)]

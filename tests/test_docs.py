@@ -192,7 +192,7 @@ def test_the_readme_shows_what_serve_prints(tmp_path: Path):
     environ = {"PATH": os.environ["PATH"], "PENSTOCK_DATA_DIR": str(tmp_path), "OPENAI_API_KEY": "sk-some-secret"}
     config = tmp_path / "penstock.toml"
     config.write_text("[server]\nport = 0\n[admin]\nport = 0\n")
-    command = [sys.executable, "-m", "penstock", "serve", "-c", str(config), "--log-level", "error"]
+    command = [sys.executable, "-m", "penstock", "serve", "-c", str(config), "--log-level", "debug"]
     with subprocess.Popen(command, env=environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True) as serve:
         printed = ""
         while "Try it:" not in printed:

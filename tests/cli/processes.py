@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chaos.nursery import Nursery, nursery
+from tests.watch import WATCH
 
 PATIENCE = 60.0
 """Seconds in which a command must begin, or end."""
@@ -45,7 +46,9 @@ class Process:
         self._out, self._errors = printed / f"{number}.out", printed / f"{number}.errors"
         self._status: int | None = None
         environ = {"PENSTOCK_DATA_DIR": str(directory)}
-        self.pid = self._nursery.start(arguments, environ, self._out, self._errors)
+        level = ("--log-level", "debug") if arguments[0] == "serve" else ()
+        self._command = " ".join(("penstock", *arguments))
+        self.pid = self._nursery.start((*arguments, *level), environ, self._out, self._errors)
 
     @property
     def printed(self) -> str:
@@ -69,6 +72,8 @@ class Process:
         """Return the exit status, None as long as it runs."""
         if self._status is None:
             self._status = self._nursery.poll(self.pid)
+            if self._status is not None:
+                WATCH.see(self._command, self.printed + self.complained)
         return self._status
 
     def wait(self, timeout: float = PATIENCE) -> int:

@@ -15,10 +15,11 @@ import pytest
 
 from tests.cli.test_several_processes import Process, serve, until
 from tests.serving import KEY
+from tests.watch import ADMIN_TOKENS
 
 pytestmark = pytest.mark.anyio
 
-TOKEN = "admin-token-0123456789"
+TOKEN = ADMIN_TOKENS[1]
 ALIAS = '[models.fast]\ntargets = ["demo/echo"]\n'
 SOON = 2.0
 """Seconds in which every worker serves what was reloaded."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,6 +17,7 @@ from penstock.accounts.prices import Price
 from penstock.config import Config, ServerSettings
 from penstock.core.secret import Secret
 from tests.serving import CALLS, KEY, Act, Gateway, Upstream, new_database, replaying, running
+from tests.watch import PEPPER, WATCH, tracing
 
 PRICE = Price(uncached=1_000_000, output=5_000_000, version="test")
 """1000 nano-dollars for a token of input, 5000 for one of output."""
@@ -91,12 +91,13 @@ async def booking(
                 settings = msgspec.structs.replace(settings, offers=offers)
             prices = () if price is None else (("lab/*", price),)
             config = Config(server=ServerSettings(port=0), providers={"lab": settings}, prices=prices)
-            keys = KeyDirectory(secrets.token_bytes(32), [StaticKey(key.name, Secret(KEY), key)])
+            keys = KeyDirectory(PEPPER, [StaticKey(key.name, Secret(KEY), key)])
             async with (
                 running(config, keys, database=path) as service,
-                aiohttp.ClientSession(service.address) as session,
+                aiohttp.ClientSession(service.address, trace_configs=[tracing()]) as session,
             ):
                 yield Desk(Gateway(service.address, session), upstream, Books(path))
+        WATCH.see_files(Path(directory))
 
 
 def whole_call(protocol: str) -> tuple[str, dict[str, Any]]:

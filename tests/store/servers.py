@@ -19,6 +19,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -28,6 +29,7 @@ from psycopg import sql
 
 from penstock.store.database import Database, upgrade
 from tests.serving import new_database
+from tests.watch import DATABASE_PASSWORD
 
 
 class PostgresServer:
@@ -49,7 +51,8 @@ class PostgresServer:
 
     def url(self, name: str) -> str:
         """Return the URL of a database."""
-        return self._uri.replace("/postgres?", f"/{name}?").replace(":@", "@")
+        # This server asks for no password; that the gateway has one to keep makes it a database like others.
+        return self._uri.replace("/postgres?", f"/{name}?").replace(":@", f":{quote(DATABASE_PASSWORD, safe='')}@")
 
     def create(self, template: str = "template1") -> str:
         """Make a database, and return its name."""

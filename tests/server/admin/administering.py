@@ -22,12 +22,11 @@ from penstock.store.database import Database
 from penstock.store.keys import KeyStore
 from penstock.store.usage import UsageStore
 from penstock.upstreams.settings import AliasSettings, ProviderSettings
+from tests.watch import ADMIN_TOKENS, PEPPER, STATIC_KEY, tracing
+from tests.watch import ADMINISTERED_KEY as UPSTREAM_KEY
 
 BASE = "/admin/api/v1"
-TOKEN = "admin-token-canary-0123456789"
-STATIC_KEY = "static-key-canary-0123456789"
-UPSTREAM_KEY = "sk-upstream-canary-0123456789"
-PEPPER = b"pepper-canary-0123456789abcdefgh"
+TOKEN = ADMIN_TOKENS[0]
 NOW = 1_795_000_000.0
 """2026-11-18T11:06:40Z."""
 
@@ -100,7 +99,7 @@ async def administering(
         assert listener is not None
         opened.push_async_callback(listener.close)
         address = "http://{}:{}".format(*listener.addresses[0])
-        session = await opened.enter_async_context(aiohttp.ClientSession(address))
+        session = await opened.enter_async_context(aiohttp.ClientSession(address, trace_configs=[tracing()]))
         yield Admin(session, desk, database, address)
 
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.serving import KEY, STREAM_HEAD, chunk
+from tests.watch import WATCH
 
 MIB = 2**20
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n'
@@ -64,8 +65,8 @@ async def gateway(provider_port: int, limits: dict[str, float]) -> AsyncIterator
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "penstock.toml")
         path.write_text(config)
-        command = [sys.executable, "-m", "penstock", "serve", "--config", str(path), "--log-level", "warning"]
-        with Path(directory, "log").open("wb") as log:
+        command = [sys.executable, "-m", "penstock", "serve", "--config", str(path), "--log-level", "debug"]
+        with Path(directory, "gateway.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *command, stdout=asyncio.subprocess.PIPE, stderr=log, env=os.environ | {"PENSTOCK_DATA_DIR": directory}
             )
@@ -73,12 +74,13 @@ async def gateway(provider_port: int, limits: dict[str, float]) -> AsyncIterator
             assert process.stdout is not None
             said = await asyncio.wait_for(process.stdout.readline(), 20)
             found = re.search(rb":(\d+)", said)
-            assert found, said + Path(directory, "log").read_bytes()
+            assert found, said + Path(directory, "gateway.log").read_bytes()
             yield Process(int(found[1]), process.pid)
         finally:
             with contextlib.suppress(ProcessLookupError):  # it has not even started
                 process.kill()
             await process.wait()
+            WATCH.see_files(Path(directory))
 
 
 class Provider:

@@ -83,6 +83,25 @@ async def test_a_request_that_only_its_provider_understands_holds_what_it_allows
     assert (got.status, "budget of this key" in said(got)) == (403, True)
 
 
+TWICE = {"max_tokens": 10**6, "max_completion_tokens": 1}
+
+
+async def test_a_request_that_says_two_limits_holds_the_larger_where_both_reach_the_provider() -> None:
+    path, body = whole_call("openai-chat")
+    async with booking(ANSWER, key=budgeted(20_000, "tokens")) as desk:
+        got = await read(desk.gateway.post(path, body | TWICE))
+        assert desk.upstream.requests == []
+    assert (got.status, "budget of this key" in said(got)) == (403, True)
+
+
+async def test_a_request_that_says_two_limits_holds_the_one_that_its_provider_is_told() -> None:
+    path, body = whole_call("openai-chat")
+    async with booking(whole(WHOLE["anthropic"]), protocol="anthropic", key=budgeted(20_000, "tokens")) as desk:
+        got = await read(desk.gateway.post(path, body | TWICE))
+        assert json.loads(desk.upstream.requests[0][2])["max_tokens"] == 1
+    assert got.status == 200
+
+
 async def test_embeddings_hold_and_claim_no_output() -> None:
     key = Key("k1", "test", budget=Budget(100, "tokens", "total"), limits=Limits(tokens_per_minute=100))
     vectors = whole(b'{"object":"list","data":[],"usage":{"prompt_tokens":2,"total_tokens":2}}')

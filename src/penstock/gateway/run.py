@@ -194,12 +194,12 @@ class Run:
             upstream_model=model,
             upstream_protocol=attempt.protocol.name,
             input_tokens=attempt.estimate.tokens() if weighed else estimate_tokens(len(attempt.outbound.body)),
-            max_output=self._limit() if weighed else None,
+            max_output=self._limit(attempt) if weighed else None,
             price=self._books.prices.of(provider, model, self.call.created),
         )
 
-    def _limit(self) -> int | None:
-        return _max_output(self.call) if self._max_output is None else self._max_output
+    def _limit(self, attempt: Attempt) -> int | None:
+        return _max_output(self.call, attempt) if self._max_output is None else self._max_output
 
     def _progress(self) -> Progress:
         return Progress(usage=self.record.usage, output_tokens=estimate_tokens(self.record.output_bytes))
@@ -311,13 +311,17 @@ def _usage(record: Record, error: BaseException | None, attempt: Attempt) -> tup
     return usage, "provider" if record.finish is not None and not record.cut else "partial"
 
 
-def _max_output(call: Call) -> int | None:
-    """Return how much output a client allows, over all the answers that it asks for; None if it does not say."""
+def _max_output(call: Call, attempt: Attempt) -> int | None:
+    """Return how much output an attempt allows, over all the answers that are asked for; None if nobody says."""
     try:
         ask = call.read()
     except ClientFault:  # its provider may understand what nobody else would
         return written_limit(call.inbound.fields)
-    return None if not ask.max_output else ask.max_output * ask.choices
+    meant = ask.max_output and ask.max_output * ask.choices
+    if not meant or attempt.protocol is not call.protocol:
+        return meant or None
+    # What the client wrote goes to the provider as it stands. If it says two limits, nobody knows which one counts.
+    return max(meant, written_limit(call.inbound.fields) or 0)
 
 
 def _ms(seconds: float) -> int:

@@ -46,9 +46,9 @@ class Process:
         self._out, self._errors = printed / f"{number}.out", printed / f"{number}.errors"
         self._status: int | None = None
         environ = {"PENSTOCK_DATA_DIR": str(directory)}
-        level = ("--log-level", "debug") if arguments[0] == "serve" else ()
+        level = ("--log-level", "debug") if arguments[0] == "serve" else ()  # unless it is given another
         self._command = " ".join(("penstock", *arguments))
-        self.pid = self._nursery.start((*arguments, *level), environ, self._out, self._errors)
+        self.pid = self._nursery.start((arguments[0], *level, *arguments[1:]), environ, self._out, self._errors)
 
     @property
     def printed(self) -> str:

@@ -14,6 +14,7 @@ from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.ledger import Claims, Refusal
 from tests.accounts.books import FREE, NOW, Books, Clock, attempt, intent, nothing_seen, outcome
+from tests.accounts.test_ledger_outages import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -29,11 +30,14 @@ class Shared:
         self.retracted: list[tuple[str, Claims]] = []
         self.refusal: Refusal | None = None
         self.down = False
+        self.slow: asyncio.Event | None = None
 
     async def admit(self, request: str, claims: Claims) -> Refusal | None:
         if self.down:
             raise StoreUnavailableError("refused")
         self.admitted.append((request, claims))
+        if self.slow is not None:
+            await self.slow.wait()
         return self.refusal
 
     async def release(self, request: str, key: str, tokens: int) -> None:
@@ -125,3 +129,68 @@ async def test_such_a_request_of_a_key_without_a_rate_needs_nobody(ledger: Ledge
     await ledger.admit(intent(FREE))
     with pytest.raises(Fault, match="ledger"):
         await ledger.admit(intent(KEY))
+
+
+async def test_what_the_store_cannot_write_down_has_used_nothing(
+    shared: Shared, database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    store = Store(database)
+    ledger = Ledger(store, tmp_path / "processes", shared, clock)  # pyright: ignore[reportArgumentType]
+    await ledger.start()
+    store.down = True
+
+    with pytest.raises(Fault, match="ledger"):
+        await ledger.open(intent(KEY, "r1"), attempt(), nothing_seen)
+    store.down = False
+    await ledger.close()
+
+    assert shared.retracted == shared.admitted != []
+    assert shared.released == []
+
+
+async def test_what_the_store_refuses_after_somebody_has_left_has_used_nothing(ledger: Ledger, shared: Shared) -> None:
+    poor = Key("k", "k", limits=KEY.limits, budget=Budget(1, "usd", "month"))
+    opening = asyncio.create_task(ledger.open(intent(poor, "r1"), attempt(), nothing_seen))
+    while not shared.admitted:
+        await asyncio.sleep(0)
+    for _ in range(3):  # until he waits for the store
+        await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait([opening])
+    await ledger.close()
+
+    assert shared.retracted == shared.admitted
+    assert shared.released == []
+
+
+async def test_what_the_store_opens_after_somebody_has_left_is_given_back_once(ledger: Ledger, shared: Shared) -> None:
+    opening = asyncio.create_task(ledger.open(intent(KEY, "r1"), attempt(), nothing_seen))
+    while not shared.admitted:
+        await asyncio.sleep(0)
+    for _ in range(3):  # until he waits for the store
+        await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait([opening])
+    async with asyncio.timeout(10):
+        while not shared.released:
+            await asyncio.sleep(0.01)
+
+    assert shared.retracted == []
+    assert [(request, key) for request, key, _ in shared.released] == [("r1", "k")]
+
+
+@pytest.mark.parametrize("refusal", [None, Refusal("streams")], ids=["admitted", "refused"])
+async def test_who_leaves_while_he_is_admitted_has_used_nothing(
+    ledger: Ledger, shared: Shared, refusal: Refusal | None
+) -> None:
+    shared.refusal, shared.slow = refusal, asyncio.Event()
+    opening = asyncio.create_task(ledger.open(intent(KEY, "r1"), attempt(), nothing_seen))
+    while not shared.admitted:
+        await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait([opening])
+    shared.slow.set()
+    await ledger.close()
+
+    assert shared.retracted == ([] if refusal else shared.admitted)
+    assert shared.released == []

@@ -102,25 +102,28 @@ class Seat:
         limited_here: whether rates and slots are the store's.
         gone: called once, when nothing of the account is open any more, with the microseconds by which its key's rate
             of tokens has to be put right.
+        unopened: called instead if nothing of it ever was.
         admitting: how long a request waits for the store before it is refused.
         settling: how long its end waits.
     """
 
-    __slots__ = ("admitting", "gone", "limited_here", "now", "process", "settling", "store")
+    __slots__ = ("admitting", "gone", "limited_here", "now", "process", "settling", "store", "unopened")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         store: LedgerStore,
         process: str,
         limited_here: bool,
         now: Callable[[], float],
         gone: Callable[["Account", int], None],
+        unopened: Callable[["Account"], object],
     ) -> None:
         self.store = store
         self.process = process
         self.limited_here = limited_here
         self.now = now
         self.gone = gone
+        self.unopened = unopened
         self.admitting = Patience(ADMISSION_PATIENCE)
         self.settling = Patience(SETTLEMENT_PATIENCE)
 
@@ -280,10 +283,6 @@ class Account:
         await self._seat.settling.done(self.settling)
         return self._totals.cost
 
-    def close(self) -> None:
-        """Forget a request whose first attempt was not opened, and give back what is not the store's."""
-        self._seat.gone(self, self._correction())
-
     def leave(self) -> None:
         """Try no more to settle: the store is closed."""
         self._left = True
@@ -323,7 +322,7 @@ class Account:
     def _abandon(self, future: Future) -> None:
         """Settle a first attempt that nobody waited for, if it was opened."""
         if future.exception() is not None or future.result() is not None:
-            self.close()
+            self._seat.unopened(self)
         elif self.settling is None:
             self.settling = asyncio.get_running_loop().create_future()
             self._called = False

@@ -29,7 +29,7 @@ from penstock.accounts.entries import Intent, Progress, Row, Try
 from penstock.accounts.recovery import Recovered, recover
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.ledger import Claims, LedgerStore, Noting, Opening, Recovery
+from penstock.store.ledger import Claims, LedgerStore, Noting, Opening, Recovery, Refusal
 from penstock.store.processes import Processes
 
 TICK = 1.0
@@ -67,8 +67,9 @@ class Ledger:
         self._processes = Processes(database, directory, secrets.token_hex(8))
         self._shared = shared
         self._now = now
-        self._seat = Seat(self._store, self._processes.id, shared is None, now, self._gone)
+        self._seat = Seat(self._store, self._processes.id, shared is None, now, self._gone, self._unopened)
         self._live: dict[str, Account] = {}
+        self._claimed: dict[str, Claims] = {}  # of requests that are not opened yet: what `shared` gave them
         self._noting: Future | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._releasing: set[asyncio.Task[None]] = set()
@@ -115,12 +116,15 @@ class Ledger:
         left = claims
         if claims is not None and self._shared is not None:
             left = await self._claim_shared(self._shared, intent, claims)
+            self._claimed[intent.request] = claims
         self._live[intent.request] = account
         refusal = await account.open(left)
         if refusal is not None and claims is not None:
-            self._live.pop(intent.request)
-            await self._retract_shared(intent, claims)
+            retracting = self._unopened(account)
+            if retracting is not None:  # before the refusal is told; whoever leaves does not stop it
+                await asyncio.wait([retracting])
             raise fault_of(refusal, intent, claims)
+        self._claimed.pop(intent.request, None)
         return account
 
     async def admit(self, intent: Intent) -> None:
@@ -143,25 +147,31 @@ class Ledger:
     async def _claim_shared(self, shared: SharedLimits, intent: Intent, claims: Claims) -> Claims | None:
         """Take what all machines have in common; return what is left for the store."""
         if claims.streams is not None or claims.rates:
+            admitting = asyncio.ensure_future(shared.admit(intent.request, claims))
             try:
-                refusal = await shared.admit(intent.request, claims)
+                refusal = await asyncio.shield(admitting)
             except StoreUnavailableError as error:
                 raise unavailable() from error
-            except asyncio.CancelledError:  # it may have been taken
-                self._release_later(shared.release(intent.request, intent.key.id, 0))
+            except asyncio.CancelledError:
+                self._release_later(_given_back(shared, intent.request, claims, admitting))
                 raise
             if refusal is not None:
                 raise fault_of(refusal, intent, claims)
         return None if claims.hold is None else msgspec.structs.replace(claims, streams=None, rates=())
 
-    async def _retract_shared(self, intent: Intent, claims: Claims) -> None:
-        """Give back what all machines have in common, before the refusal is told; whoever leaves does not stop it."""
-        if self._shared is not None and (claims.streams is not None or claims.rates):
-            await asyncio.wait([self._release_later(self._shared.retract(intent.request, claims))])
+    def _unopened(self, account: Account) -> asyncio.Task[None] | None:
+        """Forget a request that was not opened; return the task in which all that it had in common is given back."""
+        request = account.intent.request
+        self._live.pop(request, None)
+        claims = self._claimed.pop(request, None)
+        if self._shared is None or claims is None or not (claims.streams is not None or claims.rates):
+            return None
+        return self._release_later(self._shared.retract(request, claims))
 
     def _gone(self, account: Account, correction: int) -> None:
         intent = account.intent
         self._live.pop(intent.request, None)
+        self._claimed.pop(intent.request, None)
         limits = intent.key.limits
         if self._shared is not None and (limits.streams is not None or limits.tokens_per_minute is not None):
             self._release_later(self._shared.release(intent.request, intent.key.id, correction))
@@ -242,6 +252,14 @@ def _noted(changed: Sequence[tuple[Account, Progress]], future: Future) -> None:
     if future.exception() is None:
         for account, progress in changed:
             account.noted(progress)
+
+
+async def _given_back(
+    shared: SharedLimits, request: str, claims: Claims, admitting: asyncio.Future[Refusal | None]
+) -> None:
+    """Give back what was admitted to somebody who has left meanwhile, if it was."""
+    if await admitting is None:
+        await shared.retract(request, claims)
 
 
 async def _attempted(change: Coroutine[Any, Any, None]) -> None:

@@ -6,10 +6,13 @@ import socket
 from typing import Any
 
 import pytest
+import structlog
 
+from penstock.config import Limits
 from penstock.upstreams.settings import AliasSettings
 from penstock.upstreams.timeouts import TimeLimits, Timeouts
 from tests.server.canned import STREAMS, WHOLE
+from tests.server.hostile.process import question
 from tests.server.reading import answer_of, read, text_of
 from tests.serving import CALLS, HANG, KEY, STREAM_HEAD, Act, chunk, replaying, serving, stream, whole
 
@@ -122,6 +125,25 @@ async def test_a_client_that_makes_no_room():
             writer.close()
 
     assert b"write_timeout" in received
+
+
+@pytest.mark.parametrize(
+    ("stall", "write"), [(0.6, 60.0), (60.0, 0.6), (0.6, 0.6)], ids=["connection", "stream", "both"]
+)
+async def test_a_client_that_takes_nothing_is_recorded_alike_whichever_limit_passes_first(stall: float, write: float):
+    piece = b'data: {"choices":[{"index":0,"delta":{"content":"' + b"x" * 100_000 + b'"}}]}\n\n'
+    with structlog.testing.capture_logs() as lines:
+        async with replaying((STREAM_HEAD, *(chunk(piece) for _ in range(400)), HANG)) as provider:
+            limits, timeouts = Limits(stall=stall), Timeouts(write=write)
+            async with serving(lab=provider.openai, timeouts=timeouts, limits=limits) as gateway:
+                _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.address.rpartition(":")[2]), limit=1)
+                writer.write(question("m"))
+                async with asyncio.timeout(10):
+                    while not any(line["event"] == "call" for line in lines):
+                        await asyncio.sleep(0.05)
+                writer.transport.abort()
+    [call] = [line for line in lines if line["event"] == "call"]
+    assert (call["end"], call["error"]) == ("timed_out", "timeout")
 
 
 @pytest.mark.parametrize("more", [{"reasoning_effort": "high"}, {"stream": False}])

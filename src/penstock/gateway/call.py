@@ -93,6 +93,14 @@ class CallCancelledError(Exception):
     """A client has asked for its call to end."""
 
 
+STALLED = ErrorInfo("timeout", "The answer was not read for too long.", code="write_timeout")
+"""What is told of a client that does not take its answer."""
+
+
+class ClientStalledError(ConnectionError):
+    """A client took nothing for so long that its connection was closed."""
+
+
 class Client(Protocol):
     """The client's end of a streamed answer. What goes before the first byte can still become an HTTP error."""
 

@@ -12,7 +12,7 @@ providers go on and bill all of it whoever listens; theirs is read to the end, f
 import asyncio
 from collections.abc import Callable
 
-from penstock.gateway.call import CallCancelledError, Client
+from penstock.gateway.call import STALLED, CallCancelledError, Client, ClientStalledError
 from penstock.gateway.run import Run
 
 MAX_DRAINS = 64
@@ -122,6 +122,8 @@ class Leaving:
             self._timer = asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._stop)
             self._outlet.lead_to(Drain(self._stop))
         else:
+            if isinstance(why, ClientStalledError):
+                self._run.record.error = STALLED
             self._stop()
 
     def _stop(self) -> None:

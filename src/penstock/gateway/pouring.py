@@ -2,14 +2,12 @@
 
 import asyncio
 
-from penstock.core.errors import ErrorInfo, Fault, UpstreamFault
-from penstock.gateway.call import Client
+from penstock.core.errors import Fault, UpstreamFault
+from penstock.gateway.call import STALLED, Client
 from penstock.gateway.relay import Relay
 from penstock.gateway.run import Run
 from penstock.gateway.watch import Watch
 from penstock.upstreams.transport import UpstreamResponse
-
-STALLED = ErrorInfo("timeout", "The answer was not read for too long.", code="write_timeout")
 
 
 class Pouring:

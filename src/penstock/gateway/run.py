@@ -23,7 +23,7 @@ from penstock.core.money import format_dollars
 from penstock.core.outcome import End, UsageSource
 from penstock.core.usage import BYTES_PER_TOKEN, Usage, estimate_tokens
 from penstock.gateway.attempt import Attempt
-from penstock.gateway.call import Call, CallCancelledError
+from penstock.gateway.call import Call, CallCancelledError, ClientStalledError
 from penstock.gateway.capacity import Capacity
 from penstock.gateway.observer import Ended, Observer
 from penstock.gateway.record import Record
@@ -287,8 +287,8 @@ def _word(error: ErrorInfo | None) -> str | None:
 
 def _end(record: Record, error: BaseException | None) -> End:
     """Return in a word how an attempt ended."""
-    if isinstance(error, ConnectionError):
-        return "client_gone"  # also where the rest was read for nobody, whatever that came to
+    if isinstance(error, ConnectionError):  # also where the rest was read for nobody, whatever that came to
+        return "timed_out" if isinstance(error, ClientStalledError) else "client_gone"
     if record.error is not None:
         if record.error.kind == "timeout":
             return "timed_out"

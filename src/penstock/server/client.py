@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from penstock.gateway.call import CallCancelledError
+from penstock.gateway.call import CallCancelledError, ClientStalledError
 from penstock.server.http import Request
 
 # No proxy may hold a stream back or change it (section 9 of docs/protocols.md).
@@ -63,7 +63,11 @@ class StreamClient:
 
     def on_gone(self, callback: Callable[[ConnectionError | CallCancelledError], object]) -> None:
         """Call back when the connection is lost, instead of ending the task that serves it."""
-        self._connection.on_lost(lambda: callback(ConnectionResetError("the client has left")))
+
+        def lost() -> None:
+            callback(ClientStalledError() if self._connection.stalled else ConnectionResetError("the client has left"))
+
+        self._connection.on_lost(lost)
 
     def _framed(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data

@@ -51,13 +51,13 @@ _UNLIMITED = float("inf")
 
 
 class Connection(asyncio.Protocol):
-    """State of one connection."""
+    """State of one connection. `stalled`: its client took nothing for too long, and so it was closed."""
 
     __slots__ = (
         "_ahead", "_begun_now", "_body_since", "_current", "_deadline", "_deaf", "_drained", "_end", "_ended",
         "_fields", "_full", "_incoming", "_keep", "_lost", "_nothing", "_on_lost", "_open", "_parser", "_paused",
         "_received", "_served", "_shared", "_stalled_since", "_taken", "_target", "_task", "_transport", "_waiting",
-        "_written",
+        "_written", "stalled",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._written = self._taken = 0  # bytes, by us and by the client
         self._stalled_since = 0.0
+        self.stalled = False
         self._ended = False  # the client has ended its side
         self._lost = False
         self._on_lost: Callable[[], object] | None = None
@@ -188,6 +189,7 @@ class Connection(asyncio.Protocol):
             self._taken = taken
             self._stalled_since = now
         elif now - self._stalled_since > self._shared.limits.stall:
+            self.stalled = True
             self._transport.abort()
             return True
         if now <= self._deadline:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.accounts.budgets import NO_BUDGET
-from penstock.accounts.entries import Intent, Outcome, Progress, Try, cost_of
+from penstock.accounts.entries import Intent, Outcome, Progress, Single, Try, cost_of
 from penstock.cli import app as command
 from penstock.server import app
 from penstock.store.database import Database
@@ -30,7 +30,7 @@ class NullAccount:
         """Allow everything."""
         return True
 
-    async def settle(self, outcome: Outcome) -> int | None:
+    async def settle(self, outcome: Outcome, single: Single | None = None) -> int | None:
         """Return the cost, as the real one does."""
         return cost_of(self._tried.price, outcome.usage)
 
@@ -52,6 +52,9 @@ class NullLedger:
     async def open(self, intent: Intent, first: Try, progress: Callable[[], Progress]) -> NullAccount:
         """Admit everybody."""
         return NullAccount(first)
+
+    async def admit(self, intent: Intent) -> None:
+        """Let everybody through."""
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ class Service:
 
     async def close(self) -> None:
         """Stop: say so, take no new work, let running answers end for a while, then cut them."""
-        self._endpoints.ready = False
+        self._endpoints.drain()
         await self._closing.aclose()
 
 
@@ -216,6 +216,7 @@ async def _open_endpoints(
         usage=_usage(UsageStore(database)),
         metrics=metrics,
         tracing=tracing,
+        stored=lambda: database.here,
     )
     return gateway, resuming, endpoints
 

@@ -49,7 +49,7 @@ _log = structlog.get_logger("penstock.server")
 
 
 class Endpoints:
-    """The HTTP side of the gateway. `ready` says whether new work is welcome."""
+    """The HTTP side of the gateway."""
 
     def __init__(
         self,
@@ -62,7 +62,9 @@ class Endpoints:
         usage: TellUsage,
         metrics: Metrics,
         tracing: Tracing,
+        stored: Callable[[], bool],
     ) -> None:
+        """Serve requests; `stored` says whether what has to be written down can be."""
         self._gateway = gateway
         self._catalog = catalog
         self._door = door
@@ -71,7 +73,17 @@ class Endpoints:
         self._usage = usage
         self._metrics = metrics
         self._tracing = tracing
-        self.ready = True
+        self._stored = stored
+        self._welcome = True
+
+    @property
+    def ready(self) -> bool:
+        """Whether new work is welcome."""
+        return self._welcome and self._stored()
+
+    def drain(self) -> None:
+        """Welcome no new work from now on."""
+        self._welcome = False
 
     async def handle(self, request: Request) -> Response | None:
         """Serve one request; return None if the answer was streamed. Raises nothing but cancellation."""
@@ -97,7 +109,8 @@ class Endpoints:
             case "health":
                 # Who drains is well: a 503 of /healthz would have it killed in the middle of its answers.
                 welcome = self.ready or request.raw_path.startswith("/healthz")
-                return _json({"status": "ok"}) if welcome else _json({"status": "draining"}, 503)
+                status = "draining" if self._stored() else "database_gone"
+                return _json({"status": "ok"}) if welcome else _json({"status": status}, 503)
             case "base":
                 return _json({"service": "penstock", "version": __version__})
             case "unknown":

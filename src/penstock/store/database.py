@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from penstock.core.errors import ConfigError
 from penstock.store.dialect import SQLITE, lock_for_migration, make_async_engine, make_engine, read_url
+from penstock.store.presence import Presence
 from penstock.store.schema import REVISION
 
 
@@ -29,11 +30,20 @@ class Database:
     """An open database. `engine` is what repositories talk to."""
 
     def __init__(
-        self, engine: AsyncEngine, writing: sa.Engine, temporary: tempfile.TemporaryDirectory[str] | None
+        self,
+        engine: AsyncEngine,
+        writing: sa.Engine,
+        temporary: tempfile.TemporaryDirectory[str] | None,
+        presence: Presence | None,
     ) -> None:
         self.engine = engine
         self._writing = writing
         self._temporary = temporary
+        self._presence = presence
+        self._watching: asyncio.Task[None] | None = None
+        if presence is not None:
+            presence.guard(writing, engine.sync_engine)
+            self._watching = asyncio.create_task(presence.watch())
 
     @classmethod
     async def open(cls, location: Path | str | None) -> "Database":
@@ -57,12 +67,18 @@ class Database:
         url = _url(location)
         # To make an engine is to look for the file's whole path, or to load the driver's library.
         engine = await asyncio.to_thread(make_async_engine, url)
-        return cls(engine, await asyncio.to_thread(make_engine, url), temporary)
+        presence = await asyncio.to_thread(Presence, location) if isinstance(location, Path) else None
+        return cls(engine, await asyncio.to_thread(make_engine, url), temporary, presence)
 
     @property
     def dialect(self) -> sa.Dialect:
         """What to compile statements for."""
         return self.engine.dialect
+
+    @property
+    def here(self) -> bool:
+        """Whether its file is still where it was; of a server only those who ask it find out."""
+        return self._presence is None or self._presence.here
 
     def connect(self) -> sa.Connection:
         """Return a connection for a thread. Its transactions can write from the beginning.
@@ -74,6 +90,9 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections but those for threads."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         await self.engine.dispose()
         if self._temporary is not None:
             await asyncio.to_thread(self._temporary.cleanup)

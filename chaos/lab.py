@@ -39,6 +39,9 @@ INPUT, OUTPUT = 1_000, 5_000
 PATIENCE = 20.0
 """Seconds in which a gateway must listen."""
 
+SHOWN = 200
+"""Bytes of the end of an answer that are kept to be shown."""
+
 _ENDS = {CHAT: b"[DONE]", RESPONSES: b"response.completed", ANTHROPIC: b"message_stop", GEMINI: b'"finishReason"'}
 _LISTENS = re.compile(r"listens on (http://\S+)")
 _SIMULATES = re.compile(r"simulator on (http://[\d.]+:\d+)")
@@ -72,9 +75,11 @@ class Ask(Struct, frozen=True):
 
 
 class Heard(Struct):
-    """What a client heard: whether its answer ended well."""
+    """What a client heard: whether its answer ended well, its status, and how it ended for those who look at it."""
 
     ended: bool = False
+    status: int = 0
+    last: bytes = b""
 
 
 def draw(rng: random.Random, tag: str, longest: float) -> Ask:
@@ -238,8 +243,10 @@ async def _ask(address: str, ask: Ask) -> Heard:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
             session.post(address + path, json=content, headers=headers) as response,
         ):
+            heard.status = response.status
             async for chunk in response.content.iter_any():
                 body += chunk
+                heard.last = body[-SHOWN:]
                 if ask.leaves and len(body) >= ask.leaves:
                     return heard
             heard.ended = response.status == 200 and (not ask.stream or _ENDS[ask.protocol] in body)

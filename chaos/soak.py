@@ -97,7 +97,8 @@ async def _client(
         [client] = await lab.ask([ask])
         heard = await client
         if not heard.ended and not ask.leaves and "fault=" not in ask.settings.replace("fault=no-usage", ""):
-            broken.append(f"{ask.protocol} from {ask.provider} was not whole: {ask.model}")
+            what = f"{ask.protocol} from {ask.provider} was not whole: {ask.model}"
+            broken.append(f"{what}: status {heard.status}, {heard.last!r}")
 
 
 async def _rested(lab: Lab, before: Sample, asks: list[Ask]) -> Sample:

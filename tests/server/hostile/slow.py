@@ -82,17 +82,18 @@ async def besiege(
     before = await _traffic(gateway.port, calm)
     usual = (gateway.cpu - computed) / (time.monotonic() - began)
     files, resident = gateway.files - upstream.open, gateway.resident
-    traffic = asyncio.create_task(_traffic(gateway.port, patience))
     command = [sys.executable, "-m", "tests.server.hostile.slow", *map(str, (gateway.port, dripping, silent, bodies))]
     slow = await asyncio.create_subprocess_exec(*command, str(patience), stdout=asyncio.subprocess.PIPE, cwd=_ROOT)
     assert slow.stdout is not None
-    await slow.stdout.readline()
+    await slow.stdout.readline()  # it has started
     began, computed = time.monotonic(), gateway.cpu
+    traffic = asyncio.create_task(_traffic(gateway.port, patience))
+    await slow.stdout.readline()  # all are open
     memory = (gateway.resident - resident) / (dripping + silent + bodies)
     closed, told = json.loads(await slow.stdout.readline())
+    besieged = await traffic
     cost = (gateway.cpu - computed) / (time.monotonic() - began) - usual
     await slow.wait()
-    besieged = await traffic
     await asyncio.sleep(1.2)
     return Siege(before, besieged, closed, told, gateway.files - upstream.open - files, memory, cost)
 
@@ -128,11 +129,12 @@ class _Slow:
 
 
 def _be_slow(port: int, dripping: int, silent: int, bodies: int, patience: float) -> None:
-    """Open slow connections, and say so; wait for their ends, and tell when the last came and how many got a 408.
+    """Say so, and open slow connections; say so, and wait for their ends; tell when the last came and how many got a 408.
 
     It is written to take next to no time of the processor, which the gateway needs: no event loop, and each second is
     divided into slices in which one part of the connections sends.
     """
+    print("started", flush=True)
     selector = selectors.DefaultSelector()
     kinds = [_drip] * dripping + [_silent] * silent + [_body] * bodies
     random.Random(1).shuffle(kinds)

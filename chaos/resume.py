@@ -10,7 +10,7 @@ import structlog
 
 from chaos.report import Figure, Options, Report, at_most, count
 from tests.server.dropping import WORDS, long_stream, many
-from tests.server.reading import read
+from tests.server.reading import calls_told, read
 from tests.serving import CALLS, Gateway, replaying, serving
 
 QUICK, FULL = 100, 1000
@@ -36,7 +36,7 @@ async def _run(seed: int, streams: int) -> Report:
             async with replaying(long_stream(PAUSE)) as upstream, serving(lab=upstream.openai) as gateway:
                 broken += await _dropped(gateway, seed + first, f"seed {seed + first}")
                 calls += len(upstream.requests)
-        books += [str(line["end"]) for line in lines if line["event"] == "call"]
+        books += [str(call["end"]) for call in calls_told(lines)]
     figures = [
         Figure(f"streams, each dropped {DROPS} times", streams),
         count("of them not whole, or with something twice", sum("again" not in why for why in broken)),

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.accounts.books import Books
 from tests.cli import processes
 from tests.serving import HANG, KEY, STREAM_HEAD, Upstream, chunk, replaying, whole
 from tests.store.servers import PostgresServer, RedisServer
+from tests.watch import ADMIN_TOKENS
 
 pytestmark = pytest.mark.anyio
 
@@ -209,3 +211,64 @@ async def test_two_gateways_on_one_postgresql_and_one_redis_hold_one_rate_and_on
 
             redis_server.stop()
             assert {await one.told(), await two.told()} == {"ledger_unavailable"}
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+UNLIMITED = "unlimited-key-0123456789"
+
+
+async def test_while_redis_is_down_keys_without_limits_go_on_and_others_are_refused(
+    tmp_path: Path, redis_url: str, redis_server: RedisServer
+) -> None:
+    async with replaying(ANSWER) as upstream:
+        keys = f'[[keys]]\nname = "unlimited"\nkey = "{UNLIMITED}"\n[shared]\nurl = "{redis_url}"'
+        async with serve(tmp_path, configuration(upstream, "requests_per_minute = 20", keys)) as gateway:
+            redis_server.stop()
+            unlimited = {"headers": {"authorization": f"Bearer {UNLIMITED}"}}
+            body = {"model": "lab/m", "messages": [{"role": "user", "content": "hi"}]}
+            for _ in range(3):
+                async with gateway.session.post(
+                    f"{gateway.address}/v1/chat/completions", json=body, **unlimited
+                ) as response:
+                    assert response.status == 200
+            async with gateway.ask() as response:
+                assert response.status == 503
+            assert len(upstream.requests) == 3
+
+
+async def test_a_key_that_is_revoked_at_one_gateway_is_refused_by_another_within_a_second(
+    tmp_path: Path, postgres_url: str, redis_url: str
+) -> None:
+    stores = f'[store]\nurl = "{postgres_url}"\npepper = "{"ab" * 32}"\n[shared]\nurl = "{redis_url}"'
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with replaying(ANSWER) as upstream:
+        port = free_port()
+        config = configuration(upstream, "", stores)
+        admin = f'[admin]\nport = {port}\ntoken = "{ADMIN_TOKENS[0]}"\n'
+        administered = config.replace("admin.enabled = false", "") + admin
+        async with serve(tmp_path / "one", administered) as one, serve(tmp_path / "two", config) as two:
+            base, as_admin = (
+                f"http://127.0.0.1:{port}/admin/api/v1/keys",
+                {"authorization": f"Bearer {ADMIN_TOKENS[0]}"},
+            )
+            async with one.session.post(base, json={"name": "leaver"}, headers=as_admin) as response:
+                made = await response.json()
+
+            async def status() -> int:
+                headers = {"authorization": f"Bearer {made['secret']}"}
+                async with two.session.get(f"{two.address}/v1/models", headers=headers) as response:
+                    return response.status
+
+            async with asyncio.timeout(10):
+                while await status() != 200:
+                    await asyncio.sleep(0.02)
+            async with one.session.post(f"{base}/{made['id']}/revoke", headers=as_admin) as response:
+                assert response.status == 200
+            await asyncio.sleep(1.0)
+            assert await status() == 401

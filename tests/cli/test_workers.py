@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.cli.test_several_processes import Process, serve, until
+from tests.cli.test_several_processes import Process, free_port, serve, until
 from tests.serving import KEY
 from tests.watch import ADMIN_TOKENS
 
@@ -28,12 +27,6 @@ SOON = 2.0
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 class Gateway:

@@ -44,6 +44,7 @@ class Filter(Struct, frozen=True):
         model: as the client asked for it.
         provider: of the last attempt.
         end: how it ended.
+        id: of the request.
     """
 
     since: int | None = None
@@ -53,6 +54,7 @@ class Filter(Struct, frozen=True):
     model: str | None = None
     provider: str | None = None
     end: str | None = None
+    id: str | None = None
 
 
 class Totals(Struct, frozen=True):
@@ -166,7 +168,7 @@ def _matches(which: Filter) -> sa.ColumnElement[bool]:
         conditions.append(table.created_ms < which.until)
     if which.owner is not None:
         conditions.append(sa.or_(table.key == which.owner, table.key_name == which.owner))
-    exact = {"key": which.key, "model": which.model, "provider": which.provider, "end": which.end}
+    exact = {"key": which.key, "model": which.model, "provider": which.provider, "end": which.end, "id": which.id}
     return sa.and_(*conditions, *(table[name] == value for name, value in exact.items() if value is not None))
 
 

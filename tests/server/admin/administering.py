@@ -44,7 +44,7 @@ CONFIG = Config(
             models=("m",),
         )
     },
-    models={"fast": AliasSettings("lab/m")},
+    models={"fast": AliasSettings("lab/m"), "either": AliasSettings(targets=("lab/m", "demo/poet"))},
 )
 
 

@@ -71,6 +71,14 @@ async def test_prices_are_told_for_a_model_as_clients_ask_for_it(admin: Admin) -
     assert price == {"model": "fast", "provider": "lab", "upstream_model": "m", "rates": [], "source": None}
 
 
+async def test_of_a_name_with_several_targets_each_has_its_price(admin: Admin) -> None:
+    prices = (await admin.get("/prices?model=either"))["data"]
+    assert [(price["model"], price["provider"], price["upstream_model"]) for price in prices] == [
+        ("either", "lab", "m"),
+        ("either", "demo", "poet"),
+    ]
+
+
 async def test_prices_of_all_listed_models_are_told(admin: Admin) -> None:
     listed = (await admin.get("/prices"))["data"]
     assert {"fast", "lab/m", "demo/poet"} <= {price["model"] for price in listed}

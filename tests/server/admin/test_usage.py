@@ -151,6 +151,13 @@ async def test_requests_come_page_by_page_the_latest_first(admin: Admin) -> None
     assert seen == ["req_4", "req_3", "req_2", "req_1", "req_0"]
 
 
+async def test_a_request_is_found_by_its_id_however_long_ago_it_was(admin: Admin) -> None:
+    await write(admin, {}, {"id": "req_old", "created_ms": 1}, {})
+    answer = await admin.get("/requests?id=req_old")
+    assert [row["id"] for row in answer["data"]] == ["req_old"]
+    assert (await admin.get("/requests?id=req_nowhere"))["data"] == []
+
+
 async def test_requests_can_be_filtered(admin: Admin) -> None:
     await write(admin, {}, {"end": "timed_out"}, {"model": "slow"}, {"key": "x", "key_name": "y"})
     for query, expected in (

@@ -2,6 +2,7 @@
 
 from penstock.accounts.moments import written
 from penstock.accounts.prices import Price, Tier, per_million
+from penstock.protocols.base import Target
 from penstock.server.admin.desk import Desk
 from penstock.server.admin.route import Asked
 from penstock.server.admin.shapes import (
@@ -15,7 +16,7 @@ from penstock.server.admin.shapes import (
     Rates,
 )
 from penstock.server.metrics import UpstreamHealth
-from penstock.upstreams.catalog import Catalog, Provider
+from penstock.upstreams.catalog import Provider
 from penstock.upstreams.providers import known_rows
 
 
@@ -30,7 +31,7 @@ async def list_prices(desk: Desk, asked: Asked[PricesQuery, Nothing]) -> PriceLi
     """Tell what the tokens of models cost at the moment, and where that is known from."""
     catalog, model = desk.serving.catalog, asked.query.model
     names = [model] if isinstance(model, str) else [listing.name for listing in catalog.models()]
-    return PriceList([_price(desk, catalog, name) for name in names])
+    return PriceList([_price(desk, name, one.target) for name in names for one in catalog.resolve(name).candidates])
 
 
 def _set_up(provider: Provider, health: UpstreamHealth | None) -> ProviderShown:
@@ -58,8 +59,7 @@ def _health(health: UpstreamHealth) -> Health:
     return Health(health.consecutive_failures, health.last_error, None if at is None else written(int(at)))
 
 
-def _price(desk: Desk, catalog: Catalog, model: str) -> PriceShown:
-    target = catalog.resolve(model).target
+def _price(desk: Desk, model: str, target: Target) -> PriceShown:
     price = desk.serving.prices.of(target.provider, target.model, desk.clock())
     rates = [] if price is None else [_rates(price, 0), *(_rates(tier, tier.above) for tier in price.tiers)]
     return PriceShown(model, target.provider, target.model, rates, None if price is None else price.version)

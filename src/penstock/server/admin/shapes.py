@@ -204,6 +204,7 @@ class RequestsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"si
     """Which requests.
 
     Attributes:
+        id: of the only one, as `x-request-id` told it; whenever that was.
         since: a day or a time; the last 30 days if it is left out.
         until: a day, which counts whole, or a time; now if it is left out.
         key: the id or the name of a key.
@@ -214,6 +215,7 @@ class RequestsQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"si
         cursor: `next` of the page before.
     """
 
+    id: str | UnsetType = UNSET
     since: str | UnsetType = UNSET
     until: str | UnsetType = UNSET
     key: str | UnsetType = UNSET
@@ -352,7 +354,7 @@ class Rates(Struct, frozen=True):
 
 
 class PriceShown(Struct, frozen=True):
-    """What a model costs.
+    """What a model costs at one of its targets; a name with several has one of these for each.
 
     Attributes:
         provider: that serves it.

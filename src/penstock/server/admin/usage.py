@@ -45,7 +45,9 @@ async def sum_usage(desk: Desk, asked: Asked[UsageQuery, Nothing]) -> Usage | Re
 async def list_requests(desk: Desk, asked: Asked[RequestsQuery, Nothing]) -> RequestList:
     """List single requests, the latest first."""
     query = asked.query
-    which = msgspec.structs.replace(_filter(desk, query), end=_given(query.end))
+    which = msgspec.structs.replace(_filter(desk, query), end=_given(query.end), id=_given(query.id))
+    if which.id is not None and query.since is UNSET:
+        which = msgspec.structs.replace(which, since=None)
     before = None if query.cursor is UNSET else _read_cursor(query.cursor)
     page = await desk.usage.page(which, query.limit, before)
     return RequestList([_request(row) for row in page.requests], page.next and _written_cursor(page.next))

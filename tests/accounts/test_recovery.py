@@ -124,6 +124,23 @@ async def test_it_is_settled_once_if_several_recover_it(
     await rival._store.close()
 
 
+async def test_of_two_attempts_side_by_side_one_is_the_end_of_the_request(
+    dying: Ledger, heir: Ledger, books: Books
+) -> None:
+    account = await dying.open(intent(KEY, "r1"), attempt(), lambda: Progress(Usage(uncached=90), 4))
+    await account.beside(attempt(provider="other"))
+    await noted(dying)
+    await die(dying)
+
+    await heir.start()
+
+    assert [(row.state, row.end) for row in await books.attempts()] == [("retried", "crashed"), ("settled", "crashed")]
+    [request] = await books.requests()
+    assert (request.attempts, request.cost) == (2, 0)
+    assert await books.budget() == (0, 0)
+    assert await books.streams() == 0
+
+
 async def test_what_lives_is_left_alone(dying: Ledger, heir: Ledger, books: Books, clock: Clock) -> None:
     """A process that was stopped for long on this machine still has its lock."""
     await dying.open(intent(KEY), attempt(), nothing_seen)

@@ -152,13 +152,16 @@ class Account:
     """
 
     __slots__ = (
+        "_aside",
         "_attempt",
         "_called",
+        "_correcting",
         "_expected",
         "_hold",
         "_left",
         "_moving",
         "_noted",
+        "_numbers",
         "_progress",
         "_seat",
         "_totals",
@@ -181,12 +184,16 @@ class Account:
         self._moving: Future | None = None
         self._called = True
         self._left = False
+        self._aside = 0  # attempts that are open beside the one under way
+        self._correcting: int | None = None  # once that is settled, the correction of the key's rate of tokens
+        self._numbers = 0
         self.settling: Future | None = None
         self._expected = 0 if intent.key.limits.tokens_per_minute is None else expected_tokens(first)
-        self._begin(self._attempt_of(1, first))
+        self._begin(self._attempt_of(first))
 
-    def _attempt_of(self, number: int, tried: Try) -> Attempt:
-        return Attempt(number, int(self._seat.now() * 1000), tried, cover_of(self.intent, tried))
+    def _attempt_of(self, tried: Try) -> Attempt:
+        self._numbers += 1
+        return Attempt(self._numbers, int(self._seat.now() * 1000), tried, cover_of(self.intent, tried))
 
     def _begin(self, attempt: Attempt) -> None:
         self._attempt = attempt
@@ -223,7 +230,7 @@ class Account:
             Fault: the store is down (`overloaded`).
         """
         attempt, cost = self._attempt, cost_of(self._attempt.tried.price, outcome.usage)
-        following = self._attempt_of(attempt.number + 1, next_)
+        following = self._attempt_of(next_)
         job = Retrial(
             settled_row(self.intent.request, attempt.number, outcome, cost, "retried"),
             self._opened_row(following),
@@ -247,6 +254,59 @@ class Account:
             self._noted = None
             self._called = False  # until whoever waits for it has heard of it
             self._begin(following)
+
+    async def beside(self, tried: Try) -> Attempt:
+        """Open an attempt beside the one under way, with a hold of its own; return it.
+
+        Raises:
+            ClientFault: the budget does not allow it (`billing`).
+            Fault: the store is down (`overloaded`).
+        """
+        attempt, key = self._attempt_of(tried), self.intent.key
+        hold = None if attempt.cover is None else hold_of(self.intent, attempt.cover.amount)
+        claims = None if hold is None else Claims(key.id, 0, None, (), hold)
+        future = self._seat.store.submit(Opening(self._opened_row(attempt), claims))
+        self._aside += 1
+        try:
+            refused = await answer_of(future, self._seat.admitting)
+        except BaseException:
+            future.add_done_callback(partial(self._abandon_aside, attempt))
+            raise
+        if refused is not None and key.budget is not None:
+            self._put_away()
+            raise budgets.exceeded(key.budget, self.intent.created_ms)
+        return attempt
+
+    def swap(self, aside: Attempt) -> Attempt:
+        """Have an attempt take the place of the one under way, of which there is no output; return that one."""
+        attempt = self._attempt
+        self._noted = None
+        self._begin(aside)
+        return attempt
+
+    def call_off(self, aside: Attempt, outcome: Outcome) -> None:
+        """Settle an attempt that is open beside the one under way. It costs its key nothing: that asked for one."""
+        cost, hold = cost_of(aside.tried.price, outcome.usage), hold_of(self.intent, 0)
+        settlement = Settlement(
+            settled_row(self.intent.request, aside.number, outcome, cost, "retried", borne=cost),
+            None if hold is None else Release(self.intent.key.id, hold.unit, hold.period, 0, False, 0),
+        )
+        self._submit(settlement, self._put_away, FIRST_PAUSE)
+
+    def _abandon_aside(self, aside: Attempt, future: Future) -> None:
+        """Settle an attempt that nobody waited for, if it was opened."""
+        if future.exception() is not None or future.result() is not None:
+            self._put_away()
+        else:
+            self.call_off(aside, Outcome("client_gone", None, UNKNOWN, "estimate", None, 0))
+
+    def _put_away(self) -> None:
+        self._aside -= 1
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._correcting is not None and not self._aside:
+            self._seat.gone(self, self._correcting)
 
     async def extend(self, output_tokens: int) -> bool:
         """Have the hold cover this much output in all; return False if the budget does not allow it.
@@ -297,27 +357,33 @@ class Account:
             whole, self._totals = self._totals, self._totals.capped(single)
             used += self._used(self._totals.usage, self._totals.cost) - self._used(whole.usage, whole.cost)
             borne = None if whole.cost is None else whole.cost - (self._totals.cost or 0)
+        if borne is None and self._attempt.number < self._numbers:
+            borne = 0  # says that there are others, although this is the first
         correction = self._correction()
         settlement = Settlement(
             settled_row(self.intent.request, self._attempt.number, outcome, cost, borne=borne),
             self._release(used, correction),
         )
-        self._submit(settlement, correction, FIRST_PAUSE)
+        self._submit(settlement, partial(self._over, correction), FIRST_PAUSE)
 
-    def _submit(self, settlement: Settlement, correction: int, pause: float) -> None:
+    def _over(self, correction: int) -> None:
+        self._correcting = correction
+        self._forget()
+        if self.settling is not None:
+            self.settling.set_result(None)
+
+    def _submit(self, settlement: Settlement, then: Callable[[], None], pause: float) -> None:
         future = self._seat.store.submit(settlement)
-        future.add_done_callback(partial(self._settled, settlement, correction, pause))
+        future.add_done_callback(partial(self._settled, settlement, then, pause))
 
-    def _settled(self, settlement: Settlement, correction: int, pause: float, future: Future) -> None:
+    def _settled(self, settlement: Settlement, then: Callable[[], None], pause: float, future: Future) -> None:
         error = future.exception()
         if error is None:
-            self._seat.gone(self, correction)
-            if self.settling is not None:
-                self.settling.set_result(None)
+            then()
         elif not self._left:
             _log.warning("ledger.settle", request=self.intent.request, error=str(error), retry_in=pause)
             again = min(pause * 2, LONGEST_PAUSE)
-            asyncio.get_running_loop().call_later(pause, self._submit, settlement, correction, again)
+            asyncio.get_running_loop().call_later(pause, self._submit, settlement, then, again)
 
     def _abandon(self, future: Future) -> None:
         """Settle a first attempt that nobody waited for, if it was opened."""

@@ -26,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from penstock.accounts.account import Account, Future, Seat, answer_of
 from penstock.accounts.admission import SharedLimits, claims_of, fault_of, request_claim, unavailable
 from penstock.accounts.entries import Intent, Progress, Row, Try
-from penstock.accounts.recovery import Recovered, recover
+from penstock.accounts.recovery import Recovered, called_off, recover
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.ledger import Claims, LedgerStore, Noting, Opening, Recovery, Refusal
@@ -203,7 +203,7 @@ class Ledger:
         dead = await self._processes.dead(int(self._now()))
         recovered: list[Recovered] = []
         while True:
-            rows = await self._store.open_attempts([mine, *dead], len(self._live) + RECOVERED_AT_ONCE)
+            rows = await self._store.open_attempts([mine, *dead], 2 * len(self._live) + RECOVERED_AT_ONCE)
             lost = [row for row in rows if row["process"] != mine or row["request"] not in self._live]
             if not lost:
                 break
@@ -215,9 +215,13 @@ class Ledger:
     async def _recover(self, rows: Sequence[Row]) -> list[Recovered]:
         pairs = [
             recover(row, "failed" if row["process"] == self._processes.id else "crashed")
-            for row in sorted(rows, key=lambda row: (row["key"], row["request"]))
+            for row in sorted(rows, key=lambda row: (row["key"], row["request"], row["number"]))
         ]
-        were_open = await self._store.submit(Recovery([settlement for _, settlement in pairs]))
+        settlements = [
+            settlement if following is None or following[0].request != recovered.request else called_off(settlement)
+            for (recovered, settlement), following in zip(pairs, (*pairs[1:], None), strict=True)
+        ]
+        were_open = await self._store.submit(Recovery(settlements))
         return [recovered for (recovered, _), was_open in zip(pairs, were_open, strict=True) if was_open]
 
     async def _tick(self) -> None:

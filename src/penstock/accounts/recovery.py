@@ -43,6 +43,13 @@ def recover(row: Row, end: End) -> tuple[Recovered, Settlement]:
     return Recovered(row["request"], row["number"], row["process"], row["key"], usage, cost), settlement
 
 
+def called_off(settlement: Settlement) -> Settlement:
+    """Return how an open attempt is settled beside which another one is: a request has one end, and one slot."""
+    row = settlement.row._replace(state="retried", borne=settlement.row.cost)
+    release = settlement.release and msgspec.structs.replace(settlement.release, used=0, slot=False)
+    return Settlement(row, release)
+
+
 def _seen(row: Row) -> Usage:
     """Return what was noted of an attempt. A provider that began to answer has read the input."""
     if row["progressed_ms"] is None:

@@ -66,7 +66,7 @@ def group_names(by: Sequence[Group]) -> Sequence[str]:
 def csv_table(by: Sequence[Group], groups: Sequence[Totals]) -> str:
     """Return sums as CSV with a head; each way to end has a column."""
     names = (*group_names(by), *(name for name in record(NONE) if name != "ends"))
-    ends = get_args(End)
+    ends = [end for end in get_args(End) if end != "hedged"]  # which attempts do, and no request
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*names, *ends])

@@ -9,6 +9,7 @@ End = Literal[
     "failed",  # the provider did
     "client_gone",
     "cancelled",
+    "hedged",  # another attempt at the same request was quicker
     "timed_out",
     "over_budget",
     "crashed",  # the gateway was killed meanwhile

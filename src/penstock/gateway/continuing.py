@@ -18,9 +18,10 @@ from penstock.core.errors import ClientFault, ErrorInfo, Fault, UpstreamFault
 from penstock.core.events import Event, Opaque, UsageUpdate
 from penstock.gateway.adapt import Adaptation, AdaptedDecoder
 from penstock.gateway.attempt import Attempt, prepare_rest, told
+from penstock.gateway.begun import Begun
 from penstock.gateway.call import Client
 from penstock.gateway.learning import TokenFits
-from penstock.gateway.opening import Begun, ask, until_shown
+from penstock.gateway.opening import ask, until_shown
 from penstock.gateway.relay import Relay, Translation, Writer
 from penstock.gateway.run import Run
 from penstock.gateway.seals import SealCache

@@ -16,7 +16,9 @@ from penstock.core.errors import ClientFault, ErrorInfo, UpstreamFault
 from penstock.core.events import Event, Failure
 from penstock.gateway.adapt import Adaptation, AdaptedDecoder
 from penstock.gateway.attempt import Attempt, prepare, quirk_told_by, refusal, told
+from penstock.gateway.begun import Begun
 from penstock.gateway.call import Call, with_way_back
+from penstock.gateway.hedging import Hedging
 from penstock.gateway.learning import TokenFits
 from penstock.gateway.record import Record
 from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer, counted
@@ -43,31 +45,6 @@ MAX_HELD = 64 * 1024
 T = TypeVar("T")
 
 
-class Begun(Struct, frozen=True):
-    """An answer that is to be streamed and has begun.
-
-    Attributes:
-        attempt: that succeeded.
-        response: the rest of the answer.
-        relay: what turns that into the client's bytes.
-        data: the client's first bytes.
-        over: whether they are all.
-        thread: of an answer that may be continued if it breaks off.
-    """
-
-    attempt: Attempt
-    response: UpstreamResponse
-    relay: Relay
-    data: bytes
-    over: bool
-    thread: Thread | None = None
-
-    @property
-    def broken(self) -> bool:
-        """Whether it broke off, and may be continued."""
-        return self.thread is not None and self.thread.broken is not None
-
-
 class Whole(Struct, frozen=True):
     """An answer that is complete, as the client is to get it."""
 
@@ -87,6 +64,7 @@ class Opener:
         fits: TokenFits,
         health: Health,
         budget: RetryBudget,
+        hedging: Hedging,
     ) -> None:
         self._catalog = catalog
         self._transport = transport
@@ -94,6 +72,7 @@ class Opener:
         self._fits = fits
         self._health = health
         self._budget = budget
+        self._hedging = hedging
         self._learned: dict[str, frozenset[str]] = {}  # upstream -> quirks
 
     async def whole(self, run: Run) -> Whole:
@@ -107,9 +86,9 @@ class Opener:
 
     async def stream(self, run: Run) -> Begun:
         """Return the answer to a call as soon as it has begun; raises as `whole`."""
-        return await self._first_good(run, self._begun)
+        return await self._first_good(run, self._stream)
 
-    async def _first_good(self, run: Run, open_: Callable[[Run, Attempt], Awaitable[T]]) -> T:
+    async def _first_good(self, run: Run, open_: Callable[[Run, Attempt, Tries], Awaitable[T]]) -> T:
         """Try the targets of a call until one does what is asked."""
         route = self._route(run)
         now = time.monotonic()
@@ -127,39 +106,40 @@ class Opener:
                 tries.skip(fault)
                 continue
             try:
-                return await self._attempted(run, candidate, attempt, open_, tries.last)
+                return await self._attempted(run, candidate, attempt, open_, tries)
             except UpstreamFault as fault:
-                tries.failed(candidate, fault)
+                tries.failed(_asked_last(route, run, candidate), fault)
         raise tries.fault()
 
     def _route(self, run: Run) -> Route:
         return reachable(self._catalog.resolve(run.call.inbound.model), run.call.key)
 
-    async def _attempted(
+    async def _attempted(  # noqa: PLR0917
         self,
         run: Run,
         candidate: Candidate,
         attempt: Attempt,
-        open_: Callable[[Run, Attempt], Awaitable[T]],
-        failed: UpstreamFault | None,
+        open_: Callable[[Run, Attempt, Tries], Awaitable[T]],
+        tries: Tries,
+        failed: UpstreamFault | None = None,
     ) -> T:
         """Make an attempt; and another, if its provider did not know something that only the gateway asks for."""
-        await run.begin(attempt, failed)
+        await run.begin(attempt, failed or tries.last)
         try:
-            return await open_(run, attempt)
+            return await open_(run, attempt, tries)
         except UpstreamFault as fault:
             quirk = quirk_told_by(fault.info)
             learned = self._learned.get(candidate.upstream, frozenset())
             if quirk is None or quirk in learned:
                 raise
             self._learned[candidate.upstream] = learned | {quirk}
-            return await self._attempted(run, candidate, self._prepared(run.call, candidate), open_, fault)
+            return await self._attempted(run, candidate, self._prepared(run.call, candidate), open_, tries, fault)
 
     def _prepared(self, call: Call, candidate: Candidate) -> Attempt:
         learned = self._learned.get(candidate.upstream, frozenset())
         return prepare(call, candidate, learned, self._seals, self._fits)
 
-    async def _whole(self, run: Run, attempt: Attempt) -> Whole:
+    async def _whole(self, run: Run, attempt: Attempt, _: Tries) -> Whole:
         with FirstOutput(run.call, attempt):
             response = await ask(self._transport, attempt)
             try:
@@ -169,15 +149,29 @@ class Opener:
                 response.abort()
                 raise
 
-    async def _begun(self, run: Run, attempt: Attempt) -> Begun:
+    async def _stream(self, run: Run, attempt: Attempt, tries: Tries) -> Begun:
+        if not self._route(run).hedged:
+            return await self._begun(run, attempt, run.record)
+
+        def other() -> Attempt | None:
+            while (candidate := tries.beside(time.monotonic())) is not None:
+                try:
+                    return self._prepared(run.call, candidate)
+                except ClientFault as fault:
+                    tries.skip(fault)
+            return None
+
+        return await self._hedging.begun(run, self._begun, other)
+
+    async def _begun(self, run: Run, attempt: Attempt, record: Record) -> Begun:
         thread = thread_of(run.call, self._route(run), attempt)
         if thread is not None:
             attempt = followed(attempt, run.call)
         with FirstOutput(run.call, attempt):
             response = await ask(self._transport, attempt)
             try:
-                relay = self._make_relay(run, attempt, response, thread)
-                data, over = await until_shown(relay, response, run.record)
+                relay = self._make_relay(run.call, attempt, record, response, thread)
+                data, over = await until_shown(relay, response, record)
             except BaseException:
                 response.abort()
                 raise
@@ -195,9 +189,9 @@ class Opener:
         answer = fold(counted(events, record, attempt.estimate.tokens))
         return call.protocol.write_response(answer, call.reply(attempt.estimate.tokens))
 
-    def _make_relay(self, run: Run, attempt: Attempt, response: UpstreamResponse, thread: Thread | None) -> Relay:
-        call, record = run.call, run.record
-
+    def _make_relay(
+        self, call: Call, attempt: Attempt, record: Record, response: UpstreamResponse, thread: Thread | None
+    ) -> Relay:
         def encoder() -> Encoder:
             made = call.protocol.encoder(call.reply(attempt.estimate.tokens))
             if thread is not None:
@@ -227,6 +221,12 @@ class Opener:
     def _adaptation(self, call: Call, attempt: Attempt, thread: Thread | None = None) -> Adaptation:
         watch = self._seals.watch(call.key.id, attempt.provider.name).feed if attempt.may_call else None
         return Adaptation(attempt.outbound, watch, None if thread is None else thread.stops)
+
+
+def _asked_last(route: Route, run: Run, candidate: Candidate) -> Candidate:
+    """Return the candidate whose attempt is under way: another can have taken the place of one that was slow."""
+    asked = candidate.upstream if run.attempt is None else run.attempt.upstream
+    return next((one for one in route.candidates if one.upstream == asked), candidate)
 
 
 async def ask(transport: Transport, attempt: Attempt) -> UpstreamResponse:

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from penstock.accounts.account import Account
 from penstock.accounts.budgets import STREAM_OUTPUT
+from penstock.accounts.entries import Attempt as Entry
 from penstock.accounts.entries import Intent, Outcome, Progress, Single, Try
 from penstock.accounts.ledger import Ledger
 from penstock.accounts.prices import PriceBook
@@ -53,6 +55,16 @@ class Books(Struct, frozen=True):
     health: Health = field(default_factory=Health)
 
 
+class Aside(Struct, frozen=True):
+    """An attempt that is made beside the one under way: `record` is what has been seen of its answer, since `began`."""
+
+    attempt: Attempt
+    record: Record
+    began: float
+    entry: Entry
+    account: Account
+
+
 class Run:
     """State of one call.
 
@@ -63,6 +75,7 @@ class Run:
         abandoned: whether nobody waits for it any more: nothing else is tried for it.
         attempts: how many were begun.
         before: of an answer that is being continued, what it had come to before.
+        hedged: whether a second attempt was made beside one that was slow.
     """
 
     def __init__(self, call: Call, books: Books, *, max_output: int | None = None) -> None:
@@ -74,6 +87,7 @@ class Run:
         self.abandoned = False
         self.attempts = 0
         self.before: Single | None = None
+        self.hedged = False
         self._first_output = 0.0  # of the whole answer
         self._books = books
         self._attempt: Attempt | None = None
@@ -106,14 +120,42 @@ class Run:
             self._account = await self._opened(tried)
         else:
             assert self._attempt is not None, "an attempt comes before the next"  # noqa: S101
-            outcome = self._outcome(failed, self._attempt)
+            outcome = self._outcome(failed, self._attempt, self.record, self._began)
             await self._account.retry(outcome, tried)
-            self._judge(self._attempt, outcome)
+            self._judge(self._attempt, outcome, self.record)
         self._attempt = attempt
         self.attempts += 1
         self._began = time.monotonic()
         self._books.health.calling(attempt.upstream, self._began)
         self.record = Record()
+
+    async def beside(self, attempt: Attempt) -> Aside:
+        """Put an attempt on the books that is made beside the one under way; raises as `begin`."""
+        assert self._account is not None, "an attempt comes before one beside it"  # noqa: S101
+        if self.abandoned:
+            raise ConnectionResetError("the client has left")
+        account = self._account
+        entry = await account.beside(self._try(attempt))
+        self.attempts += 1
+        self.hedged = True
+        began = time.monotonic()
+        self._books.health.calling(attempt.upstream, began)
+        return Aside(attempt, Record(), began, entry, account)
+
+    def swap(self, aside: Aside) -> Aside:
+        """Have an attempt take the place of the one under way, of which there is no output; return that one."""
+        assert self._attempt is not None, "an attempt comes before one beside it"  # noqa: S101
+        before = Aside(self._attempt, self.record, self._began, aside.account.swap(aside.entry), aside.account)
+        self._attempt, self.record, self._began = aside.attempt, aside.record, aside.began
+        return before
+
+    def call_off(self, aside: Aside, error: BaseException | None = None) -> None:
+        """Settle an attempt that was made beside another, which was quicker; or what ended it was an `error`."""
+        outcome = self._outcome(error, aside.attempt, aside.record, aside.began)
+        if error is None:
+            outcome = replace(outcome, end="hedged")
+        aside.account.call_off(aside.entry, outcome)
+        self._judge(aside.attempt, outcome, aside.record)
 
     async def _opened(self, tried: Try) -> Account:
         self._books.capacity.enter()
@@ -158,7 +200,7 @@ class Run:
         if attempt is None or account is None:
             return
         self._attempt = None
-        outcome = self._outcome(error, attempt)
+        outcome = self._outcome(error, attempt, self.record, self._began)
         if self.record.finish is not None and self.record.usage.input:
             attempt.estimate.learn(self.record.usage.input)
         try:
@@ -167,7 +209,7 @@ class Run:
         finally:
             self._account = None  # it knows this call: both would keep the request until cycles are looked for
             self._books.capacity.leave()
-            self._judge(attempt, outcome)
+            self._judge(attempt, outcome, self.record)
             self._tell(attempt, outcome)
 
     def cost_header(self) -> dict[str, str]:
@@ -204,8 +246,7 @@ class Run:
     def _progress(self) -> Progress:
         return Progress(usage=self.record.usage, output_tokens=estimate_tokens(self.record.output_bytes))
 
-    def _outcome(self, error: BaseException | None, attempt: Attempt) -> Outcome:
-        record = self.record
+    def _outcome(self, error: BaseException | None, attempt: Attempt, record: Record, began: float) -> Outcome:
         if isinstance(error, Fault):
             record.error = error.info
         usage, source = _usage(record, error, attempt)
@@ -214,14 +255,14 @@ class Run:
             error=_word(record.error),
             usage=usage,
             source=source,
-            first_output_ms=_ms(record.first_output - self._began) if record.first_output else None,
-            duration_ms=_ms(time.monotonic() - self._began),
+            first_output_ms=_ms(record.first_output - began) if record.first_output else None,
+            duration_ms=_ms(time.monotonic() - began),
             gaps=record.gaps,
         )
 
-    def _judge(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _judge(self, attempt: Attempt, outcome: Outcome, record: Record) -> None:
         """Note what an attempt says of how well its upstream does: nothing, if its client left or was wrong."""
-        health, error = self._books.health, self.record.error
+        health, error = self._books.health, record.error
         if outcome.end == "completed":
             health.succeeded(attempt.upstream)
         elif outcome.end in {"failed", "timed_out"} and error is not None and blames_provider(error):

@@ -15,13 +15,15 @@ import structlog
 from penstock.core.errors import Fault
 from penstock.core.events import Failure
 from penstock.gateway.attempt import PLAIN, Attempt
+from penstock.gateway.begun import Begun
 from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer, with_way_back
 from penstock.gateway.call_log import CallLog
 from penstock.gateway.continuing import Continuing
 from penstock.gateway.counting import TokenCounter
+from penstock.gateway.hedging import Hedging
 from penstock.gateway.learning import TokenFits
 from penstock.gateway.leaving import Drains, Leaving, Outlet
-from penstock.gateway.opening import Begun, Opener
+from penstock.gateway.opening import Opener
 from penstock.gateway.passing import Passing
 from penstock.gateway.pouring import Pouring
 from penstock.gateway.run import Books, Run
@@ -62,7 +64,8 @@ class Gateway:
         self._books = msgspec.structs.replace(books, observers=(self._log.observe, *books.observers))
         seals, fits, budget = SealCache(time.monotonic), TokenFits(), RetryBudget()
         self._drains = Drains()
-        self._opener = Opener(catalog, transport, seals, fits, books.health, budget)
+        self._hedging = Hedging(self._drains)
+        self._opener = Opener(catalog, transport, seals, fits, books.health, budget, self._hedging)
         self._continuing = Continuing(transport, seals, fits, books.health, budget, heartbeat)
         self._counter = TokenCounter(catalog, transport, fits, seals, books)
         self.passing = Passing(catalog, transport, self._books)
@@ -75,6 +78,7 @@ class Gateway:
     async def close(self) -> None:
         """Close all connections to providers, and write what is still to be logged."""
         await self._transport.close()
+        await self._hedging.close()
         self._log.flush()
 
     async def answer(self, call: Call) -> WholeAnswer:
@@ -177,6 +181,8 @@ def _headers(run: Run, attempt: Attempt, response: UpstreamResponse) -> dict[str
     call, headers = run.call, attempt.identity()
     if run.attempts > 1:
         headers["x-penstock-attempts"] = str(run.attempts)
+    if run.hedged:
+        headers["x-penstock-hedged"] = "true"
     if attempt.protocol is call.protocol and (prefixes := call.protocol.response_headers):
         headers.update((name, value) for name, value in response.headers.items() if name.startswith(prefixes))
     if attempt.outbound.dropped:

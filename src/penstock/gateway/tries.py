@@ -75,6 +75,12 @@ class Tries:
         seconds, candidate = min(waits, key=lambda wait: wait[0])
         return candidate, seconds
 
+    def beside(self, now: float) -> Candidate | None:
+        """Return what to try while another is slow; None if nothing else does well, or if too much is tried already."""
+        if not self._left or self._health.standing(self._left[0].upstream, now) != "good":
+            return None
+        return self._left.popleft() if self._budget.take(now) else None
+
     def skip(self, fault: ClientFault) -> None:
         """Note that a candidate cannot be told what the request means."""
         self._inexpressible = self._inexpressible or fault.with_traceback(None)

@@ -137,9 +137,10 @@ class LedgerStore:
         await self._writer.close()
 
     async def open_attempts(self, processes: Sequence[str], limit: int) -> list[Row]:
-        """Return rows of attempts that these processes have open."""
+        """Return rows of attempts that these processes have open; those of a request follow each other."""
         # The text of the condition is what makes the partial index fit.
-        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.process.in_(processes), sa.text("state = 'open'")).limit(limit)
+        still_open = sa.and_(ATTEMPTS.c.process.in_(processes), sa.text("state = 'open'"))
+        query = sa.select(ATTEMPTS).where(still_open).order_by(ATTEMPTS.c.request, ATTEMPTS.c.number).limit(limit)
         async with self._engine.connect() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 

@@ -107,12 +107,14 @@ class Route(Struct, frozen=True):
         candidates: what can serve it, at least one; an alias may have more.
         strategy: which of them is asked first.
         continues: which of them may go on with an answer that broke off.
+        hedged: whether a second one is asked where the first is slower to begin than usual.
     """
 
     model: str
     candidates: tuple[Candidate, ...]
     strategy: Strategy = "ordered"
     continues: Continues = "never"
+    hedged: bool = False
 
     @property
     def provider(self) -> Provider:
@@ -132,6 +134,7 @@ class Alias(Struct, frozen=True):
     strategy: Strategy = "ordered"
     timeouts: Timeouts = Timeouts()
     continues: Continues = "never"
+    hedged: bool = False
 
 
 class Listing(Struct, frozen=True):
@@ -203,7 +206,7 @@ class Catalog:
             )
         alias = self.aliases.get(model) or Alias(((model, 1),))
         candidates = tuple(self._candidate(name, weight, model, alias.timeouts) for name, weight in alias.targets)
-        return Route(model, candidates, alias.strategy, alias.continues)
+        return Route(model, candidates, alias.strategy, alias.continues, alias.hedged)
 
     def _candidate(self, public: str, weight: int, model: str, timeouts: Timeouts) -> Candidate:
         name, slash, upstream_model = public.partition("/")

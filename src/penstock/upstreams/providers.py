@@ -296,7 +296,7 @@ def _alias(name: str, settings: AliasSettings, providers: Mapping[str, Provider]
     for target, (where, _) in targets.items():
         _check_target(target, where, providers, disabled)
     weighted = tuple((target, weight) for target, (_, weight) in targets.items())
-    return Alias(weighted, settings.strategy, settings.timeouts, settings.continue_)
+    return Alias(weighted, settings.strategy, settings.timeouts, settings.continue_, settings.hedge)
 
 
 def _check_target(target: str, path: str, providers: Mapping[str, Provider], disabled: Mapping[str, str]) -> None:

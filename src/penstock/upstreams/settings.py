@@ -174,6 +174,7 @@ class AliasSettings(Struct, frozen=True):
         targets: several of them; what one fails at is asked of another.
         strategy: which of them is asked first.
         continue_: what may go on with an answer that broke off; `continue` in the file.
+        hedge: whether a second one is asked where the first is slower to begin than usual.
         timeouts: where they differ from those of the providers.
     """
 
@@ -181,6 +182,7 @@ class AliasSettings(Struct, frozen=True):
     targets: tuple[str | TargetSettings, ...] = ()
     strategy: Strategy = "ordered"
     continue_: Continues = msgspec.field(default="never", name="continue")
+    hedge: bool = False
     timeouts: Timeouts = Timeouts()
 
 

@@ -104,7 +104,7 @@ def _make_requests() -> None:
     columns = (
         "last.request AS id",
         *(f"last.{name}" for name in (*own, "created_ms")),
-        "last.number AS attempts",
+        f"{_all('number', 'MAX(every.number)')} AS attempts",
         'last."end"',
         "last.error",
         *(f"{_all(name, f'SUM(every.{name})')} AS {name}" for name in summed),
@@ -120,9 +120,12 @@ def _make_requests() -> None:
 
 
 def _all(name: str, what: str) -> str:
-    """Return a column of the attempt of a request, or what all of them came to. Most requests have only one."""
+    """Return a column of the attempt of a request, or what all of them came to. Most requests have only one.
+
+    Where the first was the last, others may have been made beside it: then `borne` is given.
+    """
     every = f"SELECT CAST({what} AS BIGINT) FROM attempts AS every WHERE every.request = last.request"  # noqa: S608
-    return f"CASE last.number WHEN 1 THEN last.{name} ELSE ({every}) END"
+    return f"CASE WHEN last.number = 1 AND last.borne IS NULL THEN last.{name} ELSE ({every}) END"
 
 
 def _make_counters() -> None:

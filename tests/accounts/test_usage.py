@@ -1,6 +1,6 @@
 """What is told of past requests, and what a key is told of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from penstock.accounts.usage import csv_table, dollars, own_usage, period, recor
 from penstock.core.errors import ClientFault, Fault
 from penstock.core.usage import Usage
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.usage import Filter, Group, Spending, Totals
+from penstock.store.usage import BudgetPeriod, Filter, Group, Spending, Totals
 
 NOW = 1795348800 + 60.5  # 2026-11-22T12:01:00.5Z
 MIDNIGHT = 1795305600
@@ -26,15 +26,15 @@ class FixedStore:
         self._totals = totals
         self._spending = spending or Spending()
         self.asked: list[Filter] = []
-        self.period = ""
+        self.budgets: list[BudgetPeriod] = []
 
     async def totals(self, by: Sequence[Group], which: Filter) -> list[Totals]:
         self.asked.append(which)
         return list(self._totals)
 
-    async def spending(self, key: str, unit: str, period: str) -> Spending:
-        self.period = period
-        return self._spending
+    async def spending(self, which: Collection[BudgetPeriod]) -> dict[BudgetPeriod, Spending]:
+        self.budgets = list(which)
+        return dict.fromkeys(which, self._spending)
 
 
 TOTAL = Totals(
@@ -145,7 +145,7 @@ async def test_a_key_is_told_its_budget_and_its_limits():
     key = Key("k1", "team-a", limits=Limits(60, None, 4), budget=Budget(20 * 10**9, "usd", "month"))
     store = FixedStore(spending=Spending(5_500_000_000, 10**9))
     told = await own_usage(store, key, {}, NOW)
-    assert store.period == "2026-11"
+    assert store.budgets == [BudgetPeriod("k1", "usd", "2026-11")]
     assert told["budget"] == {
         "unit": "usd", "period": "month", "limit": "20.00", "spent": "5.50", "held": "1.00", "left": "13.50",
         "resets_at": "2026-12-01T00:00:00Z",

@@ -1,12 +1,17 @@
 """`penstock keys`, as a user meets it."""
 
+import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from penstock.cli import app
+from penstock.store.database import Database
+from penstock.store.schema import BUDGETS
 
 
 def run(*arguments: str, status: int = 0) -> str:
@@ -38,6 +43,37 @@ def test_a_key_is_made_shown_once_limited_rotated_and_revoked() -> None:
     assert f"Key ci ({made['id']}) is revoked" in run("revoke", "ci")
     assert run("list").startswith("There are no keys.")
     assert "revoked" in run("list", "--revoked")
+
+
+def test_a_key_with_a_budget_says_what_is_left_of_it_and_when_it_resets(data: Path) -> None:
+    made = json.loads(run("create", "ci", "--budget", "10.5/total", "--json"))
+    asyncio.run(_spend(data, made["id"], "usd", spent=500_000_000, held=10**9))
+    lines = [line.split() for line in run("show", "ci").splitlines()]
+    first = lines.index(["budget", "$10.50", "in", "total"])
+    assert lines[first + 1 : first + 5] == [
+        ["spent", "$0.50"],
+        ["held", "$1.00"],
+        ["left", "$9.00"],
+        ["resets", "never"],
+    ]
+    spending = {"spent": "0.50", "held": "1.00", "left": "9.00", "resets_at": None}
+    assert json.loads(run("show", "ci", "--json"))["spending"] == spending
+    assert json.loads(run("list", "--json"))[0]["spending"] == spending
+
+
+def test_a_budget_of_a_day_resets_at_the_next_midnight() -> None:
+    run("create", "ci", "--budget", "1000000tokens/day")
+    shown = run("show", "ci")
+    assert re.search(r"^left +1,000,000 tokens *$", shown, re.MULTILINE)
+    assert re.search(r"^resets +\d{4}-\d\d-\d\d 00:00:00 UTC *$", shown, re.MULTILINE)
+
+
+async def _spend(data: Path, key: str, unit: str, *, spent: int, held: int) -> None:
+    database = await Database.open(data / "penstock.db")
+    row = {"key": key, "unit": unit, "period": "total", "spent": spent, "held": held}
+    async with database.engine.begin() as connection:
+        await connection.execute(sa.insert(BUDGETS).values(row))
+    await database.close()
 
 
 def test_keys_of_the_config_are_listed_but_not_managed(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from penstock.core.usage import Usage
 from penstock.store.database import Database
 from penstock.store.schema import BUDGETS
-from penstock.store.usage import Cursor, Filter, Page, Spending, UsageStore
+from penstock.store.usage import BudgetPeriod, Cursor, Filter, Page, Spending, UsageStore
 from tests.store.rows import write_requests
 
 pytestmark = pytest.mark.anyio
@@ -135,12 +136,29 @@ async def test_a_page_has_the_whole_request_and_where_to_go_on(store: UsageStore
 
 
 async def test_a_budget_nobody_touched_is_untouched(store: UsageStore):
-    assert await store.spending("k1", "usd", "2026-11") == Spending(0, 0)
+    month = BudgetPeriod("k1", "usd", "2026-11")
+    assert await store.spending([month]) == {month: Spending(0, 0)}
 
 
 async def test_a_budget_says_what_is_spent_and_held(store: UsageStore, database: Database):
     async with database.engine.begin() as connection:
         values = {"key": "k1", "unit": "usd", "period": "2026-11", "spent": 5, "held": 3}
         await connection.execute(sa.insert(BUDGETS).values(values))
-    assert await store.spending("k1", "usd", "2026-11") == Spending(5, 3)
-    assert await store.spending("k1", "usd", "2026-12") == Spending(0, 0)
+    this, next_ = BudgetPeriod("k1", "usd", "2026-11"), BudgetPeriod("k1", "usd", "2026-12")
+    assert await store.spending([this, next_]) == {this: Spending(5, 3), next_: Spending(0, 0)}
+
+
+async def test_budgets_of_many_keys_are_asked_for_at_once_and_do_not_mix(store: UsageStore, database: Database):
+    all_ = [
+        BudgetPeriod(key, unit, period)
+        for key in ("k1", "k2")
+        for unit in ("usd", "tokens")
+        for period in ("2026-11", "2026-11-22", "total")
+    ]
+    rows = [{**msgspec.structs.asdict(one), "spent": spent, "held": 0} for spent, one in enumerate(all_)]
+    async with database.engine.begin() as connection:
+        await connection.execute(sa.insert(BUDGETS), rows)
+    asked: list[str] = []
+    sa.event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    assert await store.spending(all_[::2]) == {one: Spending(spent) for spent, one in list(enumerate(all_))[::2]}
+    assert len([statement for statement in asked if "budgets" in statement]) == 1

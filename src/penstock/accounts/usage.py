@@ -5,7 +5,7 @@ One record for both and for all formats, so that the numbers cannot differ. docs
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -18,7 +18,7 @@ from penstock.core.errors import ErrorInfo, Fault, bad_request
 from penstock.core.outcome import End
 from penstock.core.usage import UNKNOWN
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.usage import Filter, Group, Totals, UsageStore
+from penstock.store.usage import BudgetPeriod, Filter, Group, Spending, Totals, UsageStore
 
 DEFAULT_DAYS = 30
 """Days that are told if nobody says from when on, today included."""
@@ -133,19 +133,40 @@ async def _told(store: UsageStore, key: Key, which: Filter, now: float) -> dict[
         "to": written(int(now) if which.until is None else which.until // 1000),
         "total": record(whole[0] if whole else NONE),
         "data": [record(total) for total in await store.totals(("day", "model"), which)],
-        "budget": await _budget(store, key.id, key.budget, int(now * 1000)) if key.budget else None,
+        "budget": await _budget(store, key, key.budget, now) if key.budget else None,
         "limits": msgspec.structs.asdict(key.limits),
     }
 
 
-async def _budget(store: UsageStore, key: str, budget: Budget, now_ms: int) -> dict[str, Any]:
-    spending = await store.spending(key, budget.unit, period_of(budget, now_ms))
+async def _budget(store: UsageStore, key: Key, budget: Budget, now: float) -> dict[str, Any]:
+    spending = await spending_of(store, [key], now)
+    return {"unit": budget.unit, "period": budget.period, "limit": _amount(budget, budget.limit), **spending[key.id]}
+
+
+async def spending_of(store: UsageStore, keys: Iterable[Key], now: float) -> dict[str, dict[str, Any]]:
+    """Return of each key with a budget, by its id, what is spent, held and left of it and when it resets.
+
+    That is of the period that `now`, Unix time in seconds, is in. Dollars are exact texts, tokens are numbers.
+
+    Raises:
+        StoreUnavailableError: the database is not there.
+    """
+    now_ms = int(now * 1000)
+    budgets = {key.id: key.budget for key in keys if key.budget is not None}
+    periods = {id_: BudgetPeriod(id_, budget.unit, period_of(budget, now_ms)) for id_, budget in budgets.items()}
+    found = await store.spending(periods.values())
+    return {id_: _spending(budget, found[periods[id_]], now_ms) for id_, budget in budgets.items()}
+
+
+def _spending(budget: Budget, spending: Spending, now_ms: int) -> dict[str, Any]:
     resets = resets_at(budget, now_ms)
-    left = max(0, budget.limit - spending.spent - spending.held)
-    amounts = {"limit": budget.limit, "spent": spending.spent, "held": spending.held, "left": left}
     return {
-        "unit": budget.unit,
-        "period": budget.period,
-        **{name: dollars(amount) if budget.unit == "usd" else amount for name, amount in amounts.items()},
+        "spent": _amount(budget, spending.spent),
+        "held": _amount(budget, spending.held),
+        "left": _amount(budget, max(0, budget.limit - spending.spent - spending.held)),
         "resets_at": written(resets.timestamp()) if resets else None,
     }
+
+
+def _amount(budget: Budget, amount: int) -> str | int:
+    return dollars(amount) if budget.unit == "usd" else amount

@@ -96,7 +96,7 @@ def list_(
 
 @keys_app.command()
 def show(key: WhichArgument, as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Show what a key may do. Its secret cannot be shown: nobody has it."""
+    """Show what a key may do, and what is left of its budget. Its secret cannot be shown: nobody has it."""
     from penstock.cli import managing  # noqa: PLC0415
 
     run_to_end(managing.show(key, config, os.environ, as_json=as_json))

@@ -1,10 +1,13 @@
 """What `penstock keys` does, on the database that the config names, and how it is printed."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,6 +17,7 @@ from penstock.accounts.keys import STATIC, Key
 from penstock.accounts.manage import Issued, KeyInfo, KeyManager, described
 from penstock.accounts.opening import import_keys, open_pepper
 from penstock.accounts.terms import Terms, written_budget, written_moment
+from penstock.accounts.usage import spending_of
 from penstock.cli.serving import data_directory, database_location, open_stores
 from penstock.config import Config, load
 from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
@@ -22,61 +26,76 @@ from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.keyfile import KeyFile
 from penstock.store.keys import KeyStore
+from penstock.store.usage import UsageStore
+
+
+class Open(Struct, frozen=True):
+    """What the config names, opened."""
+
+    config: Config
+    keys: KeyManager
+    usage: UsageStore
+
+    async def described(self, infos: Sequence[KeyInfo]) -> list[dict[str, Any]]:
+        """Return what is shown of keys, with what became of their budgets."""
+        spending = await spending_of(self.usage, (info.key for info in infos), time.time())
+        return [described(info) | {"spending": spending.get(info.key.id)} for info in infos]
 
 
 async def create(
     name: str, terms: Callable[[], Terms], path: Path | None, environ: Mapping[str, str], *, as_json: bool
 ) -> None:
     """Make a key, and print it."""
-    async with _managing(path, environ) as (keys, config):
-        if any(key.name == name for key in config.keys):
+    async with _managing(path, environ) as opened:
+        if any(key.name == name for key in opened.config.keys):
             raise ConfigError(f'name: "{name}" is already the name of a key in the configuration')
-        _print_issued(await keys.create(name, terms()), as_json)
+        _print_issued(await opened.keys.create(name, terms()), as_json)
 
 
 async def list_(path: Path | None, environ: Mapping[str, str], *, revoked: bool, as_json: bool) -> None:
     """Print all keys."""
-    async with _managing(path, environ) as (keys, config):
-        infos = [*_of_config(config), *(info for info in await keys.list() if revoked or info.revoked is None)]
-    if as_json:
-        _print_json([described(info) for info in infos])
-    else:
-        _print_table(infos)
+    async with _managing(path, environ) as opened:
+        stored = [info for info in await opened.keys.list() if revoked or info.revoked is None]
+        infos = [*_of_config(opened.config), *stored]
+        if as_json:
+            _print_json(await opened.described(infos))
+        else:
+            _print_table(infos)
 
 
 async def show(which: str, path: Path | None, environ: Mapping[str, str], *, as_json: bool) -> None:
     """Print a key."""
-    async with _managing(path, environ) as (keys, config):
-        of_config = [info for info in _of_config(config) if which in (info.key.id, info.key.name)]
+    async with _managing(path, environ) as opened:
+        of_config = [info for info in _of_config(opened.config) if which in (info.key.id, info.key.name)]
         if which.startswith(STATIC) and not of_config:
             raise ClientFault(ErrorInfo("not_found", f"There is no key {which[:100]!r} in the configuration."))
-        _print_info(of_config[0] if of_config else await keys.show(which), as_json)
+        await _print_info(opened, of_config[0] if of_config else await opened.keys.show(which), as_json)
 
 
 async def rotate(
     which: str, grace: Callable[[], int], path: Path | None, environ: Mapping[str, str], *, as_json: bool
 ) -> None:
     """Give a key a new secret, and print it."""
-    async with _managing(path, environ) as (keys, _):
-        _print_issued(await keys.rotate(which, grace()), as_json)
+    async with _managing(path, environ) as opened:
+        _print_issued(await opened.keys.rotate(which, grace()), as_json)
 
 
 async def revoke(which: str, path: Path | None, environ: Mapping[str, str], *, as_json: bool) -> None:
     """End a key for good."""
-    async with _managing(path, environ) as (keys, _):
-        info = await keys.revoke(which)
-    if as_json:
-        _print_json(described(info))
-    else:
-        _print(f"Key {escape(info.key.name)} ({info.key.id}) is revoked; running gateways refuse it within a second.")
+    async with _managing(path, environ) as opened:
+        info = await opened.keys.revoke(which)
+        if as_json:
+            _print_json(*await opened.described([info]))
+            return
+    _print(f"Key {escape(info.key.name)} ({info.key.id}) is revoked; running gateways refuse it within a second.")
 
 
 async def limit(
     which: str, terms: Callable[[], Terms], path: Path | None, environ: Mapping[str, str], *, as_json: bool
 ) -> None:
     """Change what a key may do, and print it."""
-    async with _managing(path, environ) as (keys, _):
-        _print_info(await keys.limit(which, terms()), as_json)
+    async with _managing(path, environ) as opened:
+        await _print_info(opened, await opened.keys.limit(which, terms()), as_json)
 
 
 async def renew_admin_token(path: Path | None, environ: Mapping[str, str]) -> None:
@@ -96,8 +115,8 @@ async def renew_admin_token(path: Path | None, environ: Mapping[str, str]) -> No
 
 
 @contextlib.asynccontextmanager
-async def _managing(path: Path | None, environ: Mapping[str, str]) -> AsyncGenerator[tuple[KeyManager, Config]]:
-    """Open the keys that the config names."""
+async def _managing(path: Path | None, environ: Mapping[str, str]) -> AsyncGenerator[Open]:
+    """Open the keys that the config names, and what was used."""
     config = load(path, environ)
     data = data_directory(environ)
     async with open_stores(config, data) as stores:
@@ -105,7 +124,7 @@ async def _managing(path: Path | None, environ: Mapping[str, str]) -> AsyncGener
             file = KeyFile(data)
             pepper = await open_pepper(config.store.pepper, file, stores.keys)
             await import_keys(file, stores.keys, pepper)
-            yield KeyManager(stores.keys, pepper), config
+            yield Open(config, KeyManager(stores.keys, pepper), UsageStore(stores.database))
         except StoreUnavailableError as error:
             raise ConfigError(f"the database cannot be used: {error}") from None
 
@@ -125,17 +144,18 @@ def _print_issued(issued: Issued, as_json: bool) -> None:
         _print(f"The one before it works until {_shown_moment(until)}.")
 
 
-def _print_info(info: KeyInfo, as_json: bool) -> None:
+async def _print_info(opened: Open, info: KeyInfo, as_json: bool) -> None:
+    (shown,) = await opened.described([info])
     if as_json:
-        _print_json(described(info))
+        _print_json(shown)
         return
     table = Table.grid(padding=(0, 3))
-    for name, value in _rows(info):
+    for name, value in _rows(info, shown["spending"]):
         table.add_row(name, escape(value))
     Console(soft_wrap=True, highlight=False).print(table)
 
 
-def _rows(info: KeyInfo) -> list[tuple[str, str]]:
+def _rows(info: KeyInfo, spending: dict[str, Any] | None) -> list[tuple[str, str]]:
     key, limits = info.key, info.key.limits
     rows = [
         ("id", key.id),
@@ -148,11 +168,21 @@ def _rows(info: KeyInfo) -> list[tuple[str, str]]:
         ("tokens per minute", _shown_limit(limits.tokens_per_minute)),
         ("streams", _shown_limit(limits.streams)),
         ("budget", _shown_budget(key) or "unlimited"),
+        *_spending_rows(spending),
         ("expires", _shown_moment(key.expires) or "never"),
         ("networks", " ".join(key.networks) or "any"),
         ("labels", " ".join(f"{name}={text}" for name, text in key.labels.items())),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _spending_rows(spending: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return what became of a budget: dollars, which are texts, to the last digit."""
+    if spending is None:
+        return []
+    amounts = {name: spending[name] for name in ("spent", "held", "left")}
+    shown = {name: f"${it}" if isinstance(it, str) else f"{it:,} tokens" for name, it in amounts.items()}
+    return [*shown.items(), ("resets", _readable(spending["resets_at"]) or "never")]
 
 
 def _print_table(infos: list[KeyInfo]) -> None:
@@ -185,7 +215,11 @@ def _shown_budget(key: Key) -> str:
 
 
 def _shown_moment(moment: int | None) -> str:
-    return (written_moment(moment) or "").replace("T", " ").replace("Z", " UTC")
+    return _readable(written_moment(moment))
+
+
+def _readable(moment: str | None) -> str:
+    return (moment or "").replace("T", " ").replace("Z", " UTC")
 
 
 def _print(line: str) -> None:

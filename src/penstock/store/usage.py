@@ -4,7 +4,7 @@ Times are Unix times in milliseconds, costs nano-dollars. Days are those of UTC.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
@@ -21,6 +21,9 @@ from penstock.store.schema import BUDGETS, REQUESTS
 Group = Literal["day", "key", "model", "provider"]
 
 DAY_MS = 24 * 60 * 60 * 1000
+
+_KEYS_AT_ONCE = 10_000
+"""A statement bears some 30,000 parameters: SQLite's limit, and that of PostgreSQL's protocol."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _COLUMNS: Mapping[Group, sa.ColumnElement[Any]] = {
@@ -93,6 +96,14 @@ class Page(Struct, frozen=True):
     next: Cursor | None
 
 
+class BudgetPeriod(Struct, frozen=True):
+    """A budget in one of its periods: the id of its key, its unit, and the name of the period."""
+
+    key: str
+    unit: str
+    period: str
+
+
 class Spending(Struct, frozen=True):
     """How much of a budget is gone, and how much is held for requests under way. In the unit of the budget."""
 
@@ -138,14 +149,18 @@ class UsageStore:
         more = len(rows) > limit
         return Page(shown, Cursor(shown[-1]["created_ms"], shown[-1]["id"]) if more else None)
 
-    async def spending(self, key: str, unit: str, period: str) -> Spending:
-        """Return the state of a budget in one of its periods."""
-        query = sa.select(BUDGETS.c.spent, BUDGETS.c.held).where(
-            BUDGETS.c.key == key, BUDGETS.c.unit == unit, BUDGETS.c.period == period
-        )
-        async with self._reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return Spending(row.spent, row.held) if row else Spending()
+    async def spending(self, which: Collection[BudgetPeriod]) -> dict[BudgetPeriod, Spending]:
+        """Return the state of budgets: one query for all. None is made where there are none."""
+        table = BUDGETS.c
+        keys = sorted({one.key for one in which})
+        periods = {one.period for one in which}
+        found: dict[BudgetPeriod, Spending] = {}
+        for first in range(0, len(keys), _KEYS_AT_ONCE):
+            some = table.key.in_(keys[first : first + _KEYS_AT_ONCE])
+            async with self._reading() as connection:
+                rows = (await connection.execute(sa.select(BUDGETS).where(some, table.period.in_(periods)))).all()
+            found |= {BudgetPeriod(row.key, row.unit, row.period): Spending(row.spent, row.held) for row in rows}
+        return {one: found.get(one, Spending()) for one in which}
 
 
 def _sums() -> tuple[sa.ColumnElement[Any], ...]:

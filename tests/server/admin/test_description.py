@@ -58,6 +58,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 async def fill(admin: Admin) -> None:
     await admin.ask("POST", "/keys", {"name": "ci", "budget": {"usd": "1", "per": "day"}, "expires": "2099-01-01"})
+    await admin.ask("POST", "/keys", {"name": "batch", "budget": {"tokens": 1000, "per": "total"}})
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,13 @@
 """Keys: the operations of the admin API on them, in the words of `accounts/manage.py`."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from penstock.accounts.keys import STATIC
 from penstock.accounts.manage import Issued, KeyInfo, described
 from penstock.accounts.terms import Terms
+from penstock.accounts.usage import spending_of
 from penstock.core.errors import ClientFault, ErrorInfo
 from penstock.server.admin.desk import Desk
 from penstock.server.admin.errors import conflict
@@ -17,7 +18,7 @@ from penstock.server.admin.shapes import KeyList, KeyShown, KeysQuery, NewKey, N
 async def list_keys(desk: Desk, asked: Asked[KeysQuery, Nothing]) -> KeyList:
     """List keys, also those that stand in the configuration."""
     stored = [info for info in await desk.keys.list() if asked.query.revoked or info.revoked is None]
-    return KeyList([_shown(info) for info in (*_of_config(desk), *stored)])
+    return KeyList(await _shown(desk, [*_of_config(desk), *stored]))
 
 
 async def create_key(desk: Desk, asked: Asked[Nothing, NewKey]) -> KeyShown:
@@ -29,17 +30,17 @@ async def create_key(desk: Desk, asked: Asked[Nothing, NewKey]) -> KeyShown:
 
 
 async def show_key(desk: Desk, asked: Asked[Nothing, Nothing]) -> KeyShown:
-    """Show a key, by its id or, while it is not revoked, by its name."""
+    """Show a key, by its id or, while it is not revoked, by its name, and what is left of its budget."""
     of_config = [info for info in _of_config(desk) if asked.which in (info.key.id, info.key.name)]
     if asked.which.startswith(STATIC) and not of_config:
         told = f"There is no key {asked.which[:100]!r} in the configuration."
         raise ClientFault(ErrorInfo("not_found", told, code="key_not_found"))
-    return _shown(of_config[0] if of_config else await desk.keys.show(asked.which))
+    return await _shown_one(desk, of_config[0] if of_config else await desk.keys.show(asked.which))
 
 
 async def limit_key(desk: Desk, asked: Asked[Nothing, Terms]) -> KeyShown:
     """Change what a key may do. What is not said stays as it is; null takes a limit away."""
-    return _shown(await desk.keys.limit(_changeable(asked.which), asked.body))
+    return await _shown_one(desk, await desk.keys.limit(_changeable(asked.which), asked.body))
 
 
 async def rotate_key(desk: Desk, asked: Asked[Nothing, Rotation]) -> KeyShown:
@@ -49,7 +50,7 @@ async def rotate_key(desk: Desk, asked: Asked[Nothing, Rotation]) -> KeyShown:
 
 async def revoke_key(desk: Desk, asked: Asked[Nothing, Nothing]) -> KeyShown:
     """End a key for good. Gateways refuse it within a second; answers under way end as they would."""
-    return _shown(await desk.keys.revoke(_changeable(asked.which)))
+    return await _shown_one(desk, await desk.keys.revoke(_changeable(asked.which)))
 
 
 def _changeable(which: str) -> str:
@@ -64,8 +65,15 @@ def _of_config(desk: Desk) -> list[KeyInfo]:
 
 
 def _issued(issued: Issued) -> KeyShown:
-    return _shown(issued.info, secret=issued.secret.reveal())
+    # Nothing is asked of the database any more: if that failed, nobody would ever see the secret.
+    return msgspec.convert(described(issued.info) | {"secret": issued.secret.reveal()}, KeyShown)
 
 
-def _shown(info: KeyInfo, **more: Any) -> KeyShown:
-    return msgspec.convert(described(info) | more, KeyShown)
+async def _shown_one(desk: Desk, info: KeyInfo) -> KeyShown:
+    (shown,) = await _shown(desk, [info])
+    return shown
+
+
+async def _shown(desk: Desk, infos: Sequence[KeyInfo]) -> list[KeyShown]:
+    spending = await spending_of(desk.usage, (info.key for info in infos), desk.clock())
+    return [msgspec.convert(described(info) | {"spending": spending.get(info.key.id)}, KeyShown) for info in infos]

@@ -104,6 +104,21 @@ class BudgetShown(Struct, frozen=True):
     tokens: int | UnsetType = UNSET
 
 
+class SpendingShown(Struct, frozen=True):
+    """How much of a budget is gone in the period that runs, in dollars or tokens as the budget is.
+
+    Attributes:
+        held: for requests under way.
+        left: what further requests may use up.
+        resets_at: when the next period begins; null if there is none.
+    """
+
+    spent: Dollars | int
+    held: Dollars | int
+    left: Dollars | int
+    resets_at: Moment | None
+
+
 class KeyShown(Struct, frozen=True):
     """A key.
 
@@ -111,6 +126,7 @@ class KeyShown(Struct, frozen=True):
         id: stands in the key itself; may be shown and logged. `config:<name>` for one of the configuration.
         created: null for one of the configuration.
         replaced_secret_until: how long the secret before the last rotation works.
+        spending: what became of the budget; null without one, left out of an answer that has a secret.
         secret: the key itself; only in the answer that made it.
     """
 
@@ -127,6 +143,7 @@ class KeyShown(Struct, frozen=True):
     expires: Moment | None
     networks: tuple[str, ...]
     labels: dict[str, str]
+    spending: SpendingShown | UnsetType | None = UNSET
     secret: str | UnsetType = UNSET
 
 

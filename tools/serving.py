@@ -5,7 +5,7 @@ from typing import NamedTuple
 from penstock.core.errors import ErrorInfo
 from penstock.gateway.record import Record
 from penstock.gateway.relay import Passthrough, Relay, Translation, Writer
-from penstock.protocols.base import EXTENSIONS
+from penstock.protocols.base import EXTENSIONS, Encoder
 from penstock.protocols.registry import PROTOCOLS
 from tools.replay import ORIGIN, REPLY, TOKEN
 
@@ -30,11 +30,13 @@ def passed_through(body: bytes, protocol: str) -> Served:
 
 def _served(body: bytes, upstream: str, client: str, *, passthrough: bool) -> Served:
     record = Record()
-    encoder = PROTOCOLS[client].encoder(REPLY)
     options = frozenset({EXTENSIONS}) if upstream == client and not passthrough else frozenset[str]()
 
+    def encoder() -> Encoder:
+        return PROTOCOLS[client].encoder(REPLY)
+
     def translation() -> Writer:
-        return Translation(encoder, record, REPLY.input_estimate)
+        return Translation(encoder(), record, REPLY.input_estimate)
 
     writer = Passthrough(encoder, None) if passthrough else translation()
     decoder = PROTOCOLS[upstream].decoder(ORIGIN, TOKEN, options)

@@ -149,6 +149,8 @@ BAD_PARTS = [
     ),
 ]
 PLACES = ["lab/{}/m", "lab/m/{}", "lab/{}", "lab/{}/../m", "lab//{}", "lab/models/{}"]
+TRAVERSING = ["lab/../../x", "lab/%2e%2e/x", "lab/a\\..\\b", "lab/a//b"]
+ENDING = ["lab/m?key=x", "lab/m#x", "lab/a b", "lab/a;b", "lab/a\r\nHost: x", "lab/模"]
 VERBS = ["generateContent", "streamGenerateContent", "countTokens"]
 
 
@@ -189,7 +191,7 @@ async def test_names_of_models_are_what_they_are(model: str, path: str) -> None:
 
 @pytest.mark.promise("5.9")
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/anthropic/v1/messages", "/v1/responses"])
-@pytest.mark.parametrize("model", ["lab/../../x", "lab/m?key=x", "lab/m#x", "lab/a b", "lab/a\r\nHost: x", "lab/a//b"])
+@pytest.mark.parametrize("model", [*TRAVERSING, *ENDING])
 async def test_a_model_in_a_body_neither(path: str, model: str) -> None:
     async with replaying(whole(b"{}")) as upstream, serving(lab=upstream.gemini) as gateway:
         body = {"model": model, "max_tokens": 9, "messages": CHAT["messages"], "input": "hi"}

@@ -135,6 +135,16 @@ async def test_a_page_has_the_whole_request_and_where_to_go_on(store: UsageStore
     assert page.next == Cursor(NOV_22 + 5, "r5")
 
 
+async def test_the_attempts_of_a_request_come_in_their_order_also_while_it_is_under_way(
+    store: UsageStore, database: Database
+):
+    await write_requests(database, [row("r9", NOV_22, attempts=2, state="open", end=None)])
+    await write_requests(database, [row("r9", NOV_22, state="retried", end="failed")])
+    told = await store.attempts("r9")
+    assert [(one["number"], one["state"], one["end"]) for one in told] == [(1, "retried", "failed"), (2, "open", None)]
+    assert await store.attempts("r10") == []
+
+
 async def test_a_budget_nobody_touched_is_untouched(store: UsageStore):
     month = BudgetPeriod("k1", "usd", "2026-11")
     assert await store.spending([month]) == {month: Spending(0, 0)}

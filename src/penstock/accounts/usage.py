@@ -27,6 +27,17 @@ GROUPS: tuple[Group, ...] = ("day", "key", "model", "provider")
 
 NANO = 10**9
 
+_COUNTERS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
+_OF_REQUESTS = (
+    "id", "key", "key_name", "model", "provider", "upstream_model", "upstream_protocol", "client_protocol", "stream",
+    "attempts", "end", "error", "usage_source", "first_output_ms", "duration_ms", "gap_median_ms", "gap_longest_ms",
+)  # fmt: skip
+_OF_ATTEMPTS = (
+    "number", "state", "key", "key_name", "model", "provider", "upstream_model", "upstream_protocol",
+    "client_protocol", "stream", "end", "error", "usage_source", "price_version", "first_output_ms", "duration_ms",
+    "gap_median_ms", "gap_longest_ms",
+)  # fmt: skip
+
 NONE = Totals(group={}, requests=0, ends={}, estimated=0, unpriced=0, cost=0, tokens=UNKNOWN)
 """What no requests came to."""
 
@@ -56,6 +67,35 @@ def record(total: Totals) -> dict[str, Any]:
         "unpriced_requests": total.unpriced,
         "estimated_requests": total.estimated,
     }
+
+
+def request_record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of the view `requests` as it is told."""
+    return {
+        **{name: row[name] for name in _OF_REQUESTS},
+        **_counts(row),
+        "created": written(row["created_ms"] / 1000),
+        "cost_usd": _dollars_if_known(row["cost"]),
+    }
+
+
+def attempt_record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `attempts` as it is told, in the words of docs/ledger.md."""
+    return {
+        **{name: row[name] for name in _OF_ATTEMPTS},
+        **_counts(row),
+        "started": written(row["started_ms"] / 1000),
+        "cost_usd": _dollars_if_known(row["cost"]),
+        "borne_usd": _dollars_if_known(row["borne"]),
+    }
+
+
+def _counts(row: Mapping[str, Any]) -> dict[str, int | None]:
+    return {f"{name}_tokens": row[name] for name in _COUNTERS}
+
+
+def _dollars_if_known(nanos: int | None) -> str | None:
+    return None if nanos is None else dollars(nanos)
 
 
 def group_names(by: Sequence[Group]) -> Sequence[str]:

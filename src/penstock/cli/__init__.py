@@ -155,6 +155,12 @@ def usage(
     key: Annotated[str | None, typer.Option(help="Only this key: its id or name.", show_default=False)] = None,
     model: Annotated[str | None, typer.Option(help="Only this model, as asked for.", show_default=False)] = None,
     provider: Annotated[str | None, typer.Option(help="Only this provider.", show_default=False)] = None,
+    request: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="One request and its attempts, by the id that `x-request-id` told.", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
     config: ConfigOption = None,
@@ -163,12 +169,16 @@ def usage(
 
     penstock usage --by key,model --from 2026-11-01
     penstock usage --key team-a --csv > team-a.csv
+    penstock usage --request req_6b039a429993e06190457341
     """
-    from penstock.cli import reporting  # noqa: PLC0415
+    from penstock.cli import one_request, reporting  # noqa: PLC0415
 
-    question = reporting.Question(by or ["day"], since, until, key, model, provider)
+    question = reporting.Question(by or (), since, until, key, model, provider)
     format_ = "json" if as_json else "csv" if as_csv else "table"
-    run_to_end(reporting.show(question, format_, config, os.environ))
+    if request is None:
+        run_to_end(reporting.show(question, format_, config, os.environ))
+    else:
+        run_to_end(one_request.show(request, question, format_, config, os.environ))
 
 
 @app.command()

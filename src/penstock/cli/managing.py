@@ -18,6 +18,7 @@ from penstock.accounts.manage import Issued, KeyInfo, KeyManager, described
 from penstock.accounts.opening import import_keys, open_pepper
 from penstock.accounts.terms import Terms, written_budget, written_moment
 from penstock.accounts.usage import spending_of
+from penstock.cli.running import readable
 from penstock.cli.serving import data_directory, database_location, open_stores
 from penstock.config import Config, load
 from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
@@ -182,7 +183,7 @@ def _spending_rows(spending: dict[str, Any] | None) -> list[tuple[str, str]]:
         return []
     amounts = {name: spending[name] for name in ("spent", "held", "left")}
     shown = {name: f"${it}" if isinstance(it, str) else f"{it:,} tokens" for name, it in amounts.items()}
-    return [*shown.items(), ("resets", _readable(spending["resets_at"]) or "never")]
+    return [*shown.items(), ("resets", readable(spending["resets_at"]) or "never")]
 
 
 def _print_table(infos: list[KeyInfo]) -> None:
@@ -215,11 +216,7 @@ def _shown_budget(key: Key) -> str:
 
 
 def _shown_moment(moment: int | None) -> str:
-    return _readable(written_moment(moment))
-
-
-def _readable(moment: str | None) -> str:
-    return (moment or "").replace("T", " ").replace("Z", " UTC")
+    return readable(written_moment(moment))
 
 
 def _print(line: str) -> None:

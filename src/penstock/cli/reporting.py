@@ -1,7 +1,8 @@
 """`penstock usage`: what requests came to, as a table for people, JSON or CSV for programs."""
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -26,14 +27,14 @@ Format = Literal["table", "json", "csv"]
 
 
 class Question(Struct, frozen=True):
-    """What somebody wants to know: sums in which groups, and of which requests."""
+    """What somebody wants to know: sums in which groups (by day, if nothing is said), and of which requests."""
 
-    by: Sequence[str]
-    since: str | None
-    until: str | None
-    key: str | None
-    model: str | None
-    provider: str | None
+    by: Sequence[str] = ()
+    since: str | None = None
+    until: str | None = None
+    key: str | None = None
+    model: str | None = None
+    provider: str | None = None
 
 
 class Report(Struct, frozen=True):
@@ -51,19 +52,12 @@ async def show(question: Question, format_: Format, path: Path | None, environ: 
         ConfigError: the configuration, or the database that it names, cannot be used; or there is no such group.
         ClientFault: the period is none.
     """
-    config = load(path, environ)
-    by = _groups(question.by)
+    by = _groups(question.by or ("day",))
     since, until = period(question.since, question.until, time.time())
     which = Filter(since, until, owner=question.key, model=question.model, provider=question.provider)
-    database = await Database.open(database_location(config, data_directory(environ)))
-    try:
-        store = UsageStore(database)
+    async with reading(path, environ) as store:
         whole = await store.totals((), which)
         report = Report(by, await store.totals(by, which), whole[0] if whole else NONE)
-    except StoreUnavailableError as error:
-        raise ConfigError(f"the database cannot be read: {error}") from None
-    finally:
-        await database.close()
     match format_:
         case "json":
             _print_json(report)
@@ -71,6 +65,23 @@ async def show(question: Question, format_: Format, path: Path | None, environ: 
             print(csv_table(report.by, report.groups), end="")
         case "table":
             _print_table(report, since)
+
+
+@contextlib.asynccontextmanager
+async def reading(path: Path | None, environ: Mapping[str, str]) -> AsyncGenerator[UsageStore]:
+    """Open the database that the configuration names, to ask it what was used.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+    """
+    config = load(path, environ)
+    database = await Database.open(database_location(config, data_directory(environ)))
+    try:
+        yield UsageStore(database)
+    except StoreUnavailableError as error:
+        raise ConfigError(f"the database cannot be read: {error}") from None
+    finally:
+        await database.close()
 
 
 def _groups(names: Sequence[str]) -> tuple[Group, ...]:

@@ -33,6 +33,11 @@ def run_to_end(main: Coroutine[Any, Any, None]) -> None:
         raise typer.Exit(2) from None
 
 
+def readable(moment: str | None) -> str:
+    """Return a time such as 2026-11-22T14:30:00Z as it stands in tables; nothing where there is none."""
+    return (moment or "").replace("T", " ").replace("Z", " UTC")
+
+
 def _fast_loop() -> Any:
     if sys.platform == "win32":
         return None

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from penstock.core.usage import Usage
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.schema import BUDGETS, REQUESTS
+from penstock.store.schema import ATTEMPTS, BUDGETS, REQUESTS
 
 Group = Literal["day", "key", "model", "provider"]
 
@@ -148,6 +148,12 @@ class UsageStore:
         shown = rows[:limit]
         more = len(rows) > limit
         return Page(shown, Cursor(shown[-1]["created_ms"], shown[-1]["id"]) if more else None)
+
+    async def attempts(self, request: str) -> list[Mapping[str, Any]]:
+        """Return the attempts of a request by its id, also of one under way, as rows of the ledger; the first first."""
+        query = sa.select(ATTEMPTS).where(ATTEMPTS.c.request == request).order_by(ATTEMPTS.c.number)
+        async with self._reading() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
 
     async def spending(self, which: Collection[BudgetPeriod]) -> dict[BudgetPeriod, Spending]:
         """Return the state of budgets: one query for all. None is made where there are none."""

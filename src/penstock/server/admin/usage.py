@@ -2,14 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from penstock.accounts.moments import written
-from penstock.accounts.usage import GROUPS, NONE, csv_table, dollars, period, record
+from penstock.accounts.usage import GROUPS, NONE, csv_table, period, record, request_record
 from penstock.core.errors import bad_request
 from penstock.server.admin.desk import Desk
 from penstock.server.admin.route import Asked
@@ -19,12 +17,6 @@ from penstock.store.usage import Cursor, Filter, Group
 from penstock.upstreams.settings import did_you_mean
 
 CSV = "text/csv"
-
-_COUNTERS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
-_SAME = (
-    "id", "key", "key_name", "model", "provider", "upstream_model", "upstream_protocol", "client_protocol", "stream",
-    "attempts", "end", "error", "usage_source", "first_output_ms", "duration_ms", "gap_median_ms", "gap_longest_ms",
-)  # fmt: skip
 
 T = TypeVar("T")
 
@@ -50,7 +42,8 @@ async def list_requests(desk: Desk, asked: Asked[RequestsQuery, Nothing]) -> Req
         which = msgspec.structs.replace(which, since=None)
     before = None if query.cursor is UNSET else _read_cursor(query.cursor)
     page = await desk.usage.page(which, query.limit, before)
-    return RequestList([_request(row) for row in page.requests], page.next and _written_cursor(page.next))
+    shown = [msgspec.convert(request_record(row), RequestShown) for row in page.requests]
+    return RequestList(shown, page.next and _written_cursor(page.next))
 
 
 def _filter(desk: Desk, query: UsageQuery | RequestsQuery) -> Filter:
@@ -79,15 +72,6 @@ def _groups(text: str) -> tuple[Group, ...]:
 
 def _sums(told: dict[str, Any]) -> Sums:
     return msgspec.convert(told, Sums)
-
-
-def _request(row: Mapping[str, Any]) -> RequestShown:
-    return RequestShown(
-        **{name: row[name] for name in _SAME},
-        **{f"{name}_tokens": row[name] for name in _COUNTERS},
-        created=written(row["created_ms"] / 1000),
-        cost_usd=None if row["cost"] is None else dollars(row["cost"]),
-    )
 
 
 def _written_cursor(cursor: Cursor) -> str:

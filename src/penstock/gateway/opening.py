@@ -4,9 +4,9 @@ Until then no output has been sent, so a failure is invisible as long as another
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -30,7 +30,6 @@ from penstock.gateway.tries import Tries
 from penstock.gateway.watch import FirstOutput
 from penstock.protocols.base import Encoder
 from penstock.routing.health import Health
-from penstock.routing.plan import plan
 from penstock.routing.retries import RetryBudget
 from penstock.upstreams.catalog import Candidate, Catalog, Route
 from penstock.upstreams.transport import Transport, UpstreamResponse
@@ -90,12 +89,9 @@ class Opener:
 
     async def _first_good(self, run: Run, open_: Callable[[Run, Attempt, Tries], Awaitable[T]]) -> T:
         """Try the targets of a call until one does what is asked."""
-        route = self._route(run)
-        now = time.monotonic()
+        route = reachable(self._catalog.resolve(run.call.inbound.model), run.call.key)
         self._budget.request()
-        tries = Tries(
-            plan(route.candidates, route.strategy, self._health, now, random.random), self._health, self._budget
-        )
+        tries = Tries(route, self._health, self._budget, time.monotonic())
         while (following := tries.next(time.monotonic())) is not None:
             candidate, seconds = following
             if seconds:
@@ -110,9 +106,6 @@ class Opener:
             except UpstreamFault as fault:
                 tries.failed(_asked_last(route, run, candidate), fault)
         raise tries.fault()
-
-    def _route(self, run: Run) -> Route:
-        return reachable(self._catalog.resolve(run.call.inbound.model), run.call.key)
 
     async def _attempted(  # noqa: PLR0917
         self,
@@ -150,8 +143,8 @@ class Opener:
                 raise
 
     async def _stream(self, run: Run, attempt: Attempt, tries: Tries) -> Begun:
-        if not self._route(run).hedged:
-            return await self._begun(run, attempt, run.record)
+        if not tries.route.hedged:
+            return await self._begun(tries.route, run, attempt, run.record)
 
         def other() -> Attempt | None:
             while (candidate := tries.beside(time.monotonic())) is not None:
@@ -161,10 +154,10 @@ class Opener:
                     tries.skip(fault)
             return None
 
-        return await self._hedging.begun(run, self._begun, other)
+        return await self._hedging.begun(run, partial(self._begun, tries.route), other)
 
-    async def _begun(self, run: Run, attempt: Attempt, record: Record) -> Begun:
-        thread = thread_of(run.call, self._route(run), attempt)
+    async def _begun(self, route: Route, run: Run, attempt: Attempt, record: Record) -> Begun:
+        thread = thread_of(run.call, route, attempt)
         if thread is not None:
             attempt = followed(attempt, run.call)
         with FirstOutput(run.call, attempt):

@@ -5,7 +5,6 @@ its last event is broken for the client, too.
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -26,7 +25,6 @@ from penstock.gateway.tries import Tries
 from penstock.gateway.watch import FirstOutput
 from penstock.protocols.passed import Passed, look_at
 from penstock.protocols.registry import PROTOCOLS
-from penstock.routing.plan import plan
 from penstock.routing.retries import RetryBudget
 from penstock.upstreams.catalog import Candidate, Catalog, Provider, Route
 from penstock.upstreams.transport import Transport, UpstreamResponse
@@ -91,9 +89,8 @@ class Passing:
     async def _first_good(self, run: Run, passed: Passed, open_: Callable[[Run, Attempt], Awaitable[T]]) -> T:
         """Try the targets that have the endpoint until one does what is asked."""
         route = self._offering(reachable(self._catalog.resolve(run.call.inbound.model), run.call.key), passed)
-        health, now = self._books.health, time.monotonic()
         self._budget.request()
-        tries = Tries(plan(route.candidates, route.strategy, health, now, random.random), health, self._budget)
+        tries = Tries(route, self._books.health, self._budget, time.monotonic())
         while (following := tries.next(time.monotonic())) is not None:
             candidate, seconds = following
             if seconds:

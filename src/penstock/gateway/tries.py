@@ -6,7 +6,7 @@ budget that all calls share, so that an outage is not answered with a storm.
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -14,8 +14,9 @@ from msgspec import Struct
 from penstock.core.errors import ClientFault, ErrorInfo, ErrorKind, Fault, UpstreamFault
 from penstock.gateway.attempt import CREDENTIAL
 from penstock.routing.health import Health
+from penstock.routing.plan import plan
 from penstock.routing.retries import RetryBudget, pause
-from penstock.upstreams.catalog import Candidate
+from penstock.upstreams.catalog import Candidate, Route
 
 MAX_TRIES = 3
 """Of one target in one call."""
@@ -48,10 +49,11 @@ class Tries:
     """State of one call: what was tried, and what came of it."""
 
     def __init__(
-        self, order: Iterable[Candidate], health: Health, budget: RetryBudget, draw: Callable[[], float] = random.random
+        self, route: Route, health: Health, budget: RetryBudget, now: float, draw: Callable[[], float] = random.random
     ) -> None:
-        """Try candidates in this order, and then again; `draw` returns a random number in [0, 1)."""
-        self._left = deque(order)
+        """Try the targets of a route, and then again; `draw` returns a random number in [0, 1)."""
+        self.route = route
+        self._left = deque(plan(route.candidates, route.strategy, health, now, draw))
         self._health = health
         self._budget = budget
         self._draw = draw

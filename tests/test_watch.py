@@ -1,5 +1,6 @@
 """The watch for secrets fails the test in which one comes out, whichever way."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,9 +62,14 @@ def run(directory: Path, suite: str, *options: str) -> subprocess.CompletedProce
     path.write_text(suite)
     config = directory / "pytest.ini"
     config.write_text("[pytest]\naddopts = -q -ra --import-mode=importlib\n")
-    command = [sys.executable, "-m", "pytest", "-c", str(config), "-p", "tests.watch", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-c", str(config), "-p", "anyio", "-p", "tests.watch"]
     return subprocess.run(
-        [*command, *options, str(path)], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+        [*command, "-p", "no:cacheprovider", *options, str(path)],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # to load them takes longer than the tests
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -76,7 +82,7 @@ def test_each_way_by_which_a_secret_comes_out_fails_its_test(tmp_path: Path) -> 
     assert result.stdout.count("a secret came out:") == 5
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "with others"])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "1")], ids=["alone", "with others"])
 def test_a_secret_that_comes_out_after_the_last_test_fails_the_run(tmp_path: Path, options: tuple[str, ...]) -> None:
     (tmp_path / "conftest.py").write_text(LATE)
     result = run(tmp_path, QUIET, *options)

@@ -174,22 +174,31 @@ def test_names_of_models_cannot_forge_lines() -> None:
     assert value("penstock_forged") is None
 
 
-WORKER = """
-import sys
+WORKERS = """
+import os, sys
 from penstock.server.metrics import Metrics
 from tests.server.test_metrics import ENDED
-metrics = Metrics()
-metrics.observe(ENDED)
-metrics.count()
-if len(sys.argv) > 1:
-    sys.stdout.buffer.write(metrics.exposition()[0])
+
+def work():
+    metrics = Metrics()
+    metrics.observe(ENDED)
+    metrics.count()
+    return metrics
+
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+sys.stdout.buffer.write(work().exposition()[0])
 """
 
 
 def test_each_worker_tells_the_numbers_of_all(tmp_path: Path) -> None:
     environ = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    for more in ([], [], ["tell"]):
-        done = subprocess.run([sys.executable, "-c", WORKER, *more], env=environ, capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", WORKERS], env=environ, capture_output=True, check=True)
+    assert len(list(tmp_path.glob("counter_*.db"))) == 3
     said = done.stdout.decode()
     assert 'penstock_requests_total{end="completed",model="m",provider="lab",reason="stop"} 3.0' in said
     assert 'penstock_token_gap_seconds_count{model="m",provider="lab"} 15.0' in said

@@ -79,7 +79,7 @@ def test_each_way_by_which_a_secret_comes_out_fails_its_test(tmp_path: Path) -> 
     for name in ("in_a_file", "in_what_a_process_prints", "in_the_log", "in_a_traceback", "in_an_answer"):
         assert f"ERROR at teardown of test_{name}" in result.stdout, result.stdout
     assert "6 passed, 5 errors" in result.stdout
-    assert result.stdout.count("a secret came out:") == 5
+    assert result.stdout.count("\na secret came out:") == 5
 
 
 @pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "1")], ids=["alone", "with others"])

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from penstock.core.custom_calls import CustomCalls
 from penstock.core.events import Event, PartStart
 from penstock.core.stop_sequences import StopSequences
+from penstock.gateway.attempt import Attempt
+from penstock.gateway.call import Call
 from penstock.gateway.record import Record
+from penstock.gateway.seals import SealCache
 from penstock.protocols.base import Decoder, Outbound
 from penstock.wire.sse import Frame
 
@@ -49,6 +52,12 @@ class Adaptation:
         for step in self._steps:
             events = step(events)
         return events
+
+
+def adaptation(call: Call, attempt: Attempt, seals: SealCache, stops: StopSequences | None = None) -> Adaptation:
+    """Return what the answer to an attempt goes through; `stops` looks for stop sequences where somebody does so."""
+    watch = seals.watch(call.key.id, attempt.provider.name).feed if attempt.may_call else None
+    return Adaptation(attempt.outbound, watch, stops)
 
 
 class AdaptedDecoder:

@@ -119,15 +119,18 @@ def prepare(call: Call, candidate: Candidate, learned: frozenset[str], seals: Se
         attempt = _translated(call, call.read(), provider, target, seals, fits)
     if attempt.outbound.stop:
         _check_stops(call, attempt.outbound.stop)
-    attempt = msgspec.structs.replace(attempt, thinks=target.facts.thinks, limits=candidate.limits)
-    return traced(attempt, call)
+    return _finished(attempt, call, candidate)
 
 
 def prepare_rest(call: Call, rest: Ask, candidate: Candidate, seals: SealCache, fits: TokenFits) -> Attempt:
     """Return the attempt that asks a candidate for the rest of the answer to a call; raises as `prepare`."""
     provider, target = candidate.provider.speaking(call.protocol.name), candidate.target
-    attempt = _translated(call, rest, provider, target, seals, fits)
-    return traced(msgspec.structs.replace(attempt, thinks=target.facts.thinks, limits=candidate.limits), call)
+    return _finished(_translated(call, rest, provider, target, seals, fits), call, candidate)
+
+
+def _finished(attempt: Attempt, call: Call, candidate: Candidate) -> Attempt:
+    thinks = candidate.target.facts.thinks
+    return traced(msgspec.structs.replace(attempt, thinks=thinks, limits=candidate.limits), call)
 
 
 def traced(attempt: Attempt, call: Call) -> Attempt:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from penstock.accounts.keys import Key
 from penstock.core.errors import ErrorInfo
+from penstock.core.events import Failure
 from penstock.core.request import Ask
 from penstock.protocols.base import Inbound, Reply, WireProtocol, no_estimate
 
@@ -63,6 +64,10 @@ class Call(Struct, frozen=True):
         """Return the call as it is remembered when it is over: a request can be large."""
         inbound = msgspec.structs.replace(self.inbound, body=b"", fields={})
         return msgspec.structs.replace(self, inbound=inbound, echo=None, keep=None)
+
+    def told(self, error: ErrorInfo) -> bytes:
+        """Return an error as the client of a stream that has begun is told it."""
+        return self.protocol.encoder(self.reply()).encode(Failure(error))
 
     def reply(self, input_estimate: Callable[[], int] = no_estimate) -> Reply:
         """Return what an encoder needs to know to answer this call."""

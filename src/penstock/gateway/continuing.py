@@ -16,7 +16,7 @@ from penstock.core.assembly import INCOMPLETE
 from penstock.core.continuation import LEAST_LEFT, Seam, left, may_be_mended
 from penstock.core.errors import ClientFault, ErrorInfo, Fault, UpstreamFault
 from penstock.core.events import Event, Opaque, UsageUpdate
-from penstock.gateway.adapt import Adaptation, AdaptedDecoder
+from penstock.gateway.adapt import AdaptedDecoder, adaptation
 from penstock.gateway.attempt import Attempt, prepare_rest, told
 from penstock.gateway.begun import Begun
 from penstock.gateway.call import Client
@@ -34,16 +34,6 @@ from penstock.upstreams.transport import Transport
 
 MAX_CALLS = 3
 """Calls that are made for the rest of one answer, over all its breaks."""
-
-_TOLD = {
-    "openai-chat": b'{"penstock":{"attempts":%d},"choices":[]}',
-    "anthropic": b'{"type":"message_delta","penstock":{"attempts":%d}}',
-    "openai-responses": b'{"penstock":{"attempts":%d}}',
-    "gemini": (
-        b'{"candidates":[{"content":{"role":"model","parts":[{"text":""}]},"index":0}],"penstock":{"attempts":%d}}'
-    ),
-}
-"""How a client is told that its answer comes from several calls: a field that no SDK minds."""
 
 _log = structlog.get_logger("penstock.gateway")
 
@@ -173,9 +163,8 @@ class Continuing:
 
     def _relay(self, run: Run, thread: Thread, attempt: Attempt, joining: Joining) -> Relay:
         encoder, record = _Continued(run, thread, joining), run.record
-        watch = self._seals.watch(run.call.key.id, attempt.provider.name).feed if attempt.may_call else None
-        adaptation = Adaptation(attempt.outbound, watch, thread.stops)
-        decoder = AdaptedDecoder(Listening(joining, thread), adaptation, record, 1)
+        adapted = adaptation(run.call, attempt, self._seals, thread.stops)
+        decoder = AdaptedDecoder(Listening(joining, thread), adapted, record, 1)
 
         def translation() -> Writer:
             return Translation(encoder, record, attempt.estimate.tokens)
@@ -205,8 +194,8 @@ class _Continued:
             return self._thread.encode(event)
         self._goes_on = True
         self._thread.pieces += 1
-        name = self._run.call.protocol.name
-        notice = Opaque(name, _TOLD[name] % self._thread.pieces)
+        protocol = self._run.call.protocol
+        notice = Opaque(protocol.name, protocol.continued % self._thread.pieces)
         return self._thread.encode(notice) + self._thread.encode(event)
 
 

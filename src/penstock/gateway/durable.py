@@ -22,7 +22,6 @@ from msgspec import Raw, Struct
 
 from penstock.accounts.keys import Key
 from penstock.core.errors import ErrorInfo, Fault
-from penstock.core.events import Failure
 from penstock.gateway.background import Running
 from penstock.gateway.call import Call
 from penstock.gateway.detached import Detached
@@ -258,7 +257,7 @@ class Durable:
             info = INTERRUPTED if row.fault is None else msgspec.json.decode(row.fault, type=ErrorInfo)
             journal.fail(Fault(info))
         elif row.state == "interrupted":
-            await journal.abort(_told(detached.call, INTERRUPTED))
+            await journal.abort(detached.call.told(INTERRUPTED))
         elif row.state == "complete":
             await journal.end(b"")
         else:
@@ -271,7 +270,7 @@ class Durable:
         if journal.headers is None:
             journal.fail(expired() if info is _GONE else Fault(info))
         else:
-            await journal.abort(_told(detached.call, info))
+            await journal.abort(detached.call.told(info))
         if detached.running is not None:
             detached.running.over(b"", Fault(info), detached.cancelled)
 
@@ -354,11 +353,6 @@ def _detached(row: StreamRow, key: Key, journal: _MAKE_JOURNAL) -> Detached:
         asked = msgspec.structs.replace(inbound, stream=facts.waited)
         running = Running(msgspec.structs.replace(call, inbound=asked), protocol.background)
     return Detached(row.id, call, row.print, journal(call), running)
-
-
-def _told(call: Call, error: ErrorInfo) -> bytes:
-    """Return an error as the client of a stream that has begun is told it."""
-    return call.protocol.encoder(call.reply()).encode(Failure(error))
 
 
 def _digest(name: str) -> str:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from penstock.core.answer import fold
 from penstock.core.errors import ClientFault, ErrorInfo, UpstreamFault
 from penstock.core.events import Event, Failure
-from penstock.gateway.adapt import Adaptation, AdaptedDecoder
+from penstock.gateway.adapt import AdaptedDecoder, adaptation
 from penstock.gateway.attempt import Attempt, prepare, quirk_told_by, refusal, told
 from penstock.gateway.begun import Begun
 from penstock.gateway.call import Call, with_way_back
@@ -173,7 +173,7 @@ class Opener:
     def _written(self, run: Run, attempt: Attempt, response: UpstreamResponse, body: bytes) -> bytes:
         """Return the client's body for a provider's whole answer."""
         call, record = run.call, run.record
-        events = self._adaptation(call, attempt).feed(_read_events(call, attempt, response, body))
+        events = adaptation(call, attempt, self._seals).feed(_read_events(call, attempt, response, body))
         record.observe(events)
         if events and isinstance(events[-1], Failure):
             raise UpstreamFault(told(events[-1].error, attempt.provider))
@@ -206,14 +206,10 @@ class Opener:
         decoder = attempt.decoder(call.token)
         if thread is not None:
             decoder = Listening(decoder, thread)
-        adaptation = self._adaptation(call, attempt, thread)
-        if adaptation.needed:
-            decoder = AdaptedDecoder(decoder, adaptation, record, attempt.choices)
+        adapted = adaptation(call, attempt, self._seals, None if thread is None else thread.stops)
+        if adapted.needed:
+            decoder = AdaptedDecoder(decoder, adapted, record, attempt.choices)
         return Relay(decoder, writer, record, redacted, translation)
-
-    def _adaptation(self, call: Call, attempt: Attempt, thread: Thread | None = None) -> Adaptation:
-        watch = self._seals.watch(call.key.id, attempt.provider.name).feed if attempt.may_call else None
-        return Adaptation(attempt.outbound, watch, None if thread is None else thread.stops)
 
 
 def _asked_last(route: Route, run: Run, candidate: Candidate) -> Candidate:

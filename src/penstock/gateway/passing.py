@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from penstock.core.errors import ErrorInfo, UpstreamFault, bad_request
-from penstock.core.events import Failure, Finish
+from penstock.core.events import Finish
 from penstock.core.usage import estimate_tokens
 from penstock.gateway.attempt import Attempt, told, traced
 from penstock.gateway.call import Call, Client, WholeAnswer
@@ -209,7 +209,7 @@ class _Relay:
         if error is None:
             await self._client.end(b"")
         else:
-            await self._client.abort(self._call.protocol.encoder(self._call.reply()).encode(Failure(error)))
+            await self._client.abort(self._call.told(error))
 
 
 def _look(frames: list[Frame], attempt: Attempt, record: Record) -> bytes:

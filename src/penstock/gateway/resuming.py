@@ -23,7 +23,6 @@ from msgspec import Struct
 from penstock.accounts.keys import Key
 from penstock.config import StreamsSettings
 from penstock.core.errors import ClientFault, ErrorInfo, Fault, bad_request
-from penstock.core.events import Failure
 from penstock.gateway.background import Renaming, Running
 from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer
 from penstock.gateway.detached import Detached
@@ -316,7 +315,7 @@ class Resuming:
             self._release(detached)
             journal.fail(fault)
         else:
-            await journal.abort(call.protocol.encoder(call.reply()).encode(Failure(fault.info)))
+            await journal.abort(call.told(fault.info))
 
     def _release(self, detached: Detached) -> None:
         """Let the name of a call that has come to nothing be used again."""

@@ -13,7 +13,6 @@ import msgspec
 import structlog
 
 from penstock.core.errors import Fault
-from penstock.core.events import Failure
 from penstock.gateway.attempt import PLAIN, Attempt
 from penstock.gateway.begun import Begun
 from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer, with_way_back
@@ -130,7 +129,7 @@ class Gateway:
             if leaving.why or isinstance(error, ConnectionError):
                 return  # the client went away, and its provider was told by the abort
             if held.begun and isinstance(error, Fault):
-                await held.fail(call.protocol.encoder(call.reply()).encode(Failure(with_way_back(call, error.info))))
+                await held.fail(call.told(with_way_back(call, error.info)))
                 return
             raise
         if run.record.error is None:

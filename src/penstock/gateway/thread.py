@@ -29,19 +29,12 @@ from penstock.core.usage import estimate_tokens
 from penstock.gateway.attempt import Attempt
 from penstock.gateway.call import Call
 from penstock.protocols.base import EXTENSIONS, Decoder, Encoder, ModelFacts
+from penstock.protocols.registry import PROTOCOLS
 from penstock.upstreams.catalog import Candidate, Route
 from penstock.wire.sse import Frame
 
 OPT_OUT = "x-penstock-continue"
 """The request header by which a client forbids that its answer be continued: `never`."""
-
-_CONTENT = {
-    "openai-chat": (b'"delta":{', b'"message":{'),
-    "openai-responses": (b"{",),
-    "anthropic": (b'"content_block',),
-    "gemini": (b'"candidates":[{',),
-}
-"""What stands in fields that nobody knows if they may hold content."""
 
 _GRAMMARS = ("guided_", "grammar", "structured_outputs", "json_schema", "regex", "ebnf")
 """How the fields are called by which servers are given a form of the answer that we do not know."""
@@ -123,7 +116,7 @@ def family(model: str) -> str:
 
 
 def _is_harmless(unknown: Opaque) -> bool:
-    return not any(sign in unknown.data for sign in _CONTENT[unknown.protocol])
+    return not any(sign in unknown.data for sign in PROTOCOLS[unknown.protocol].content_marks)
 
 
 class Listening:

@@ -268,6 +268,9 @@ class WireProtocol(Struct, frozen=True):
         base: the path under which only the protocols of its vendor are served, whose lists and errors look alike.
         path: a regular expression of the path that is called, behind base and version; group `model` for the model's
             name and `verb` for the method, where they stand in the path.
+        continued: what tells a client of how many calls its answer is made, with `%d` for their number: a field that no
+            SDK minds.
+        content_marks: what stands in fields that nobody knows if they may hold content.
         marks: request headers, and query parameters written `?name`, that only clients of this protocol send.
         hints: what paths of this protocol look like that we do not serve.
         counting: how it counts a request's tokens, where it can.
@@ -296,6 +299,8 @@ class WireProtocol(Struct, frozen=True):
     base: str
     path: str
     auth: Literal["bearer", "x-api-key", "x-goog-api-key"]
+    continued: bytes
+    content_marks: tuple[bytes, ...]
     marks: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
     counting: Counting | None = None

@@ -149,3 +149,7 @@ class Journals(Protocol):
     async def remove(self, row: StreamRow) -> None:
         """Keep a stream no longer, whoever has written it, and return when it is gone."""
         ...
+
+
+def tell_nobody(stream: str) -> None:
+    """Tell nobody of a stream: what is called until somebody wants to know."""

@@ -37,6 +37,7 @@ from penstock.store.journals import (
     Event,
     OfStream,
     StreamRow,
+    tell_nobody,
 )
 from penstock.store.shared import PATIENCE, bounded, make_client, told_as_ours
 
@@ -189,8 +190,8 @@ class RedisJournals:
         self._claim, self._write, self._drop, self._interrupt = (
             client.register_script(script) for script in (_CLAIM, _WRITE, _DROP, _INTERRUPT)
         )
-        self._lost: OfStream = _nobody
-        self._unwanted: OfStream = _nobody
+        self._lost: OfStream = tell_nobody
+        self._unwanted: OfStream = tell_nobody
         self._rows: dict[str, StreamRow] = {}  # streams of this process that are kept
         self._over: set[str] = set()  # those of them that have ended
         self._waiting: dict[str, _Waiting] = {}
@@ -449,10 +450,6 @@ class RedisJournals:
             async with asyncio.timeout(patience + PATIENCE):
                 found: Any = await self._client.xread(wanted, count=1, block=round(patience * 1000))
         return dict(found)
-
-
-def _nobody(stream: str) -> None:
-    """Nobody has to be told yet."""
 
 
 def _name(key: str, kind: str, id_: str) -> str:

@@ -28,6 +28,7 @@ from penstock.store.journals import (
     Event,
     OfStream,
     StreamRow,
+    tell_nobody,
 )
 from penstock.store.processes import Processes
 from penstock.store.schema import STREAM_EVENTS, STREAMS
@@ -97,8 +98,8 @@ class SqliteJournals:
         self._running: set[str] = set()  # streams of this process that have not ended
         self._doomed: set[str] = set()  # those that are to go, and could not be removed
         self._seen: dict[str, float] = {}  # when other processes were seen to live, on the monotonic clock
-        self._lost: OfStream = _nobody
-        self._unwanted: OfStream = _nobody
+        self._lost: OfStream = tell_nobody
+        self._unwanted: OfStream = tell_nobody
         self._looking_after: asyncio.Task[None] | None = None
 
     async def start(self, lost: OfStream, unwanted: OfStream) -> None:
@@ -315,10 +316,6 @@ class _Applying:
 
     def _until(self) -> int:
         return _now() + round(self._keep)
-
-
-def _nobody(stream: str) -> None:
-    """Nobody has to be told yet."""
 
 
 def _row(row: sa.Row[Any]) -> StreamRow:

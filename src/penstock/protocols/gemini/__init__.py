@@ -29,6 +29,10 @@ PROTOCOL = WireProtocol(
     # All up to the last colon is the model: it may hold slashes and colons, raw or encoded (pitfall 28).
     path=r"/models/(?P<model>.+)(?::|%3[Aa])(?P<verb>[A-Za-z]+)",
     auth="x-goog-api-key",
+    continued=(
+        b'{"candidates":[{"content":{"role":"model","parts":[{"text":""}]},"index":0}],"penstock":{"attempts":%d}}'
+    ),
+    content_marks=(b'"candidates":[{',),
     marks=("x-goog-api-key", "x-goog-api-client", "?key"),
     hints=("/v1beta", "/v1alpha"),
     counting=COUNTING,

@@ -33,5 +33,7 @@ PROTOCOL = WireProtocol(
     base="/openai",
     path="/chat/completions",
     auth="bearer",
+    continued=b'{"penstock":{"attempts":%d},"choices":[]}',
+    content_marks=(b'"delta":{', b'"message":{'),
     response_headers=("x-ratelimit-",),
 )

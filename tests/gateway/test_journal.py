@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from penstock.core.errors import ClientFault
-from penstock.gateway.journal import HIGH_WATER, Journal, Room, events_of
+from penstock.gateway.journal import FIRST, HIGH_WATER, Journal, Room, events_of
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +79,58 @@ async def test_signs_of_life_are_no_events_and_readers_get_their_own() -> None:
     await journal.end(b"")
     assert journal.count == 1
     assert (await waiting).body.startswith(event(0) + b"\n\n")
+
+
+@pytest.mark.promise("1.5")
+async def test_of_many_who_come_back_at_once_all_have_something_before_any_has_more() -> None:
+    order: list[int] = []
+
+    class Noting(Taken):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self._number = number
+
+        async def start(self, headers: dict[str, str], data: bytes) -> None:
+            order.append(self._number)
+            assert len(data) < 2 * FIRST
+            await super().start(headers, data)
+
+        def push(self, data: bytes) -> bool:
+            order.append(self._number)
+            return super().push(data)
+
+    journal = Journal(Room(ROOM, ROOM), b"\n")
+    await journal.start({}, b"".join(event(number, 1024) for number in range(256)))
+    await journal.end(event(256))
+    clients = [Noting(number) for number in range(20)]
+    await asyncio.gather(*(journal.read().pour(client, {}, b"\n", 0) for client in clients))
+    turns = len(order) // 20
+    assert turns > 3
+    assert order == list(range(20)) * turns
+    assert len({client.body for client in clients}) == 1
+
+
+def test_the_event_behind_which_a_reader_goes_on_is_found_without_looking_at_those_before_it() -> None:
+    journal, looked = Journal(Room(ROOM, ROOM), b"\n"), 0
+
+    def sequence(event: bytes) -> int:
+        nonlocal looked
+        looked += 1
+        return int(event[6:])
+
+    for number in range(1000):
+        journal.push(event(number))
+    assert journal.numbered(sequence, 900) == 900
+    assert looked < 5
+
+
+def test_events_whose_numbers_are_not_their_places_are_found_all_the_same() -> None:
+    journal = Journal(Room(ROOM, ROOM), b"\n")
+    for number in (0, 3, 5, 7, 8):
+        journal.push(event(number))
+    assert [journal.numbered(lambda event: int(event[6:]), after) for after in (0, 1, 3, 4, 6, 8, 99)] == [
+        *(0, 0, 1, 1, 2, 4, 4)
+    ]
 
 
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])

@@ -14,6 +14,7 @@ to read: what is under way goes on, what could have been done later is given up.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Literal, Protocol
 
 from penstock.core.errors import ClientFault, ErrorInfo, Fault
@@ -23,8 +24,11 @@ from penstock.wire.sse import SseReader
 HIGH_WATER = 256 * 1024
 """Bytes of a forgetful journal that its slowest reader has not taken; above, no more is read of the provider."""
 
+FIRST = 4 * 1024
+"""Bytes that a reader takes at first, so that of many who come at once all have something soon."""
+
 BATCH = 64 * 1024
-"""Bytes that a reader takes at a time."""
+"""Bytes that a reader takes at a time from then on."""
 
 End = Literal["complete", "broken"]
 
@@ -257,7 +261,11 @@ class Journal:
         The error that ends a broken stream may be numbered from 0 again: it is behind all others.
         """
         last = highest = -1
-        for number, event in enumerate(self._events, self._first):
+        begin = after - self._first
+        # Where each event has its place for a number, as nearly always, those before it need not be looked at.
+        if not (0 < begin < len(self._events) and sequence(self._events[begin]) == after):
+            begin = 0
+        for number, event in enumerate(islice(self._events, begin, None), self._first + begin):
             own = sequence(event)
             if own is not None and (own > after or own < highest):
                 break
@@ -270,8 +278,8 @@ class Journal:
 
     # ---- for readers -------------------------------------------------------------------------------------------------
 
-    def from_(self, number: int) -> list[bytes]:
-        """Return the next few events, from a number on."""
+    def from_(self, number: int, enough: int = BATCH) -> list[bytes]:
+        """Return the next few events, from a number on: `enough` bytes of them, if there are."""
         begin = number - self._first
         taken: list[bytes] = []
         size = 0
@@ -279,7 +287,7 @@ class Journal:
             event = self._events[index]
             taken.append(event)
             size += len(event)
-            if size >= BATCH:
+            if size >= enough:
                 break
         return taken
 
@@ -371,7 +379,7 @@ class Reader:
         journal = self._journal
         headers = await journal.begun() | headers
         while True:
-            events = journal.from_(self.next)
+            events = journal.from_(self.next, BATCH if self.begun else FIRST)
             if mark is not None:
                 events = [mark(self.next + index) + event for index, event in enumerate(events)]
             self.next += len(events)
@@ -381,6 +389,8 @@ class Reader:
                 return await self._end(client, headers, b"".join(events), at_end)
             if events:
                 await self._write(client, headers, b"".join(events))
+                if self.next < journal.count:
+                    await asyncio.sleep(0)  # it is the others' turn: nobody waits for more than a piece of each
             elif not await _changed(journal, interval):
                 await self._write(client, headers, beat)
 

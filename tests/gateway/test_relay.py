@@ -120,6 +120,14 @@ def test_a_stream_that_the_decoder_gives_up_on_is_still_handed_on(protocol: str)
     assert record.error is None
 
 
+@protocols
+def test_a_body_that_ends_in_what_cannot_be_read_is_broken(protocol: str) -> None:
+    relay, record = passing(protocol)
+    written = fed(relay, STREAMS[protocol][0], b"data: " + b"[" * 100_000 + b"]" * 100_000)
+    assert record.error is not None
+    assert b"[[" not in written
+
+
 def test_an_array_holds_the_payloads_as_they_came() -> None:
     gemini, record = PROTOCOLS["gemini"], Record()
     encoder = gemini.encoder(Reply(token="t", model="lab/m", created=1, array=True))

@@ -60,7 +60,7 @@ class _Part:
         self.checked = len(self.fragments)
         try:
             msgspec.json.decode("".join(self.fragments), type=dict[str, msgspec.Raw])
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return False
         self.ended = True
         return True

@@ -23,6 +23,7 @@ from penstock.core.events import Event, Failure, Finish, UsageUpdate
 from penstock.gateway.record import Record
 from penstock.protocols.base import Decoder, Encoder
 from penstock.wire.framing import FrameReader
+from penstock.wire.payload import UNREADABLE
 from penstock.wire.sse import Frame
 
 
@@ -249,7 +250,7 @@ def _is_whole(frame: Frame) -> bool:
         return frame.raw.isspace()
     try:
         msgspec.json.decode(frame.data, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return frame.data.strip() == b"[DONE]"
     return True
 

@@ -136,7 +136,7 @@ def _error_in(body: bytes) -> dict[str, Any] | None:
     """Return the error object of a body in any of its shapes, or None if the body is not JSON that tells anything."""
     try:
         value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except payload.UNREADABLE:
         return None
     if isinstance(value, list) and value:
         value = cast("list[Any]", value)[0]

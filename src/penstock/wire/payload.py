@@ -24,11 +24,14 @@ _NO_NESTING = bytes(set(range(256)) - set(b'[]{}"'))
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _PATH = re.compile(r"^(.*?)(?: - at `\$?\.?(.*?)`)?$", re.DOTALL)
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not JSON, of another shape, not UTF-8, or nested too deep for it."""
+
 members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-"""Return the members of an object, each value as the bytes it came as. Raises msgspec.DecodeError."""
+"""Return the members of an object, each value as the bytes it came as. Raises `UNREADABLE`."""
 
 items_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
-"""Return the items of an array, each as the bytes it came as. Raises msgspec.DecodeError."""
+"""Return the items of an array, each as the bytes it came as. Raises `UNREADABLE`."""
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 """Encode a value as compact JSON."""
@@ -111,7 +114,7 @@ class ProviderDecoder(Generic[T]):
         """
         try:
             return self.fast(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             pass
         try:
             value = json.loads(bytes(data).decode("utf-8", "replace"), parse_constant=lambda _: None, strict=False)
@@ -119,6 +122,11 @@ class ProviderDecoder(Generic[T]):
             return self._lenient(encode(_without_surrogates(value)))
         except (ValueError, RecursionError):
             raise upstream_error("The provider sent something that cannot be understood.", "bad_payload") from None
+
+
+def json_text(value: Any) -> str:
+    """Encode a value as JSON text. What a provider sent and stayed raw in it need not be UTF-8: that is repaired."""
+    return encode(value).decode("utf-8", "replace")
 
 
 def one_line(value: Any) -> bytes:

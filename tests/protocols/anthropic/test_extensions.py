@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from penstock.core.answer import fold
+from penstock.core.answer import Answer, AnswerPart, fold
 from penstock.core.events import Delta, Event, Finish, Opaque, PartEnd, PartStart, Start
 from penstock.protocols.anthropic import PROTOCOL
 from penstock.protocols.base import EXTENSIONS, Reply
@@ -78,6 +78,24 @@ def test_members_of_a_whole_message_that_nobody_knows_stay() -> None:
     whole = json.loads(PROTOCOL.write_response(fold(events_of("whole_server_tool")), REPLY))
     assert whole["container"] is None
     assert (whole["usage"]["service_tier"], whole["usage"]["input_tokens"]) == ("priority", 25)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "content_block_start", "index": "0", "content_block": []},
+        {"type": "content_block_delta", "index": -5, "delta": {"citation": {}}},
+        {"type": "content_block_delta", "index": 0, "delta": {"partial_json": 5}},
+        {"type": "content_block_delta", "index": 0, "delta": None},
+        {"type": "message_start", "message": []},
+    ],
+    ids=str,
+)
+def test_events_of_other_shapes_leave_a_whole_message_as_it_is(event: dict[str, Any]) -> None:
+    answer = Answer("m", "x", (AnswerPart("text", "hi"),), Finish("stop"), extensions=(opaque(**event),))
+    assert {"type": "text", "text": "hi"}.items() <= json.loads(PROTOCOL.write_response(answer, REPLY))["content"][
+        -1
+    ].items()
 
 
 def test_without_the_wish_only_events_and_blocks_are_reported() -> None:

@@ -221,6 +221,14 @@ def test_calls_streamed_in_pieces_come_out_whole() -> None:
     assert answer.finish.reason == "tool_calls"
 
 
+@pytest.mark.parametrize("path", [f"$.a[{'9' * 5000}]", "$" + ".a" * 100_000])
+def test_pieces_of_arguments_whose_path_is_nonsense_are_left_out(path: str) -> None:
+    call = {"name": "f", "partialArgs": [{"jsonPath": path, "stringValue": "x"}]}
+    chunk = {"candidates": [{"content": {"parts": [{"functionCall": call}]}, "finishReason": "STOP"}]}
+    decoder = PROTOCOL.decoder("lab", "token")
+    assert fold([*decoder.decode(frame(chunk)), *decoder.close()]).parts[-1].name == "f"
+
+
 # --- ends ------------------------------------------------------------------------------------------------------------
 
 

@@ -33,6 +33,10 @@ def test_schemas_inside_are_read_too() -> None:
     }
 
 
+def test_a_count_that_no_integer_can_be_stays_for_the_provider_to_refuse() -> None:
+    assert to_json_schema({"type": "ARRAY", "minItems": "9" * 5000})["minItems"] == "9" * 5000
+
+
 def test_a_nullable_choice_may_be_null() -> None:
     assert to_json_schema({"type": "STRING", "format": "enum", "enum": ["a", "b"], "nullable": True}) == {
         "type": ["string", "null"],

@@ -192,6 +192,9 @@ def test_arguments_are_sent_as_the_text_they_are() -> None:
     assert arguments.encode() in write(HI, Turn("assistant", (ToolCall("c1", "f", arguments),))).body
 
 
+DEEP = f'{{"t":{"[" * 10_000}{"]" * 10_000}}}'
+
+
 @pytest.mark.parametrize(
     ("text", "is_error", "response"),
     [
@@ -200,6 +203,7 @@ def test_arguments_are_sent_as_the_text_they_are() -> None:
         ('{"t": 1.0}', False, {"t": 1.0}),
         ("[1]", False, {"output": "[1]"}),
         ('{"t": ', False, {"output": '{"t": '}),
+        (DEEP, False, {"output": DEEP}),
         ("boom", True, {"error": "boom"}),
     ],
 )

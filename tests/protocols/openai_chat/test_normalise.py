@@ -229,6 +229,15 @@ def test_without_the_option_nothing_unknown_is_told(dialect: str) -> None:
 # --- whole answers ---------------------------------------------------------------------------------------------------
 
 
+def test_what_is_added_to_a_choice_that_cannot_be_is_left_out() -> None:
+    choices = [
+        {"index": 0, "message": {"content": "A"}, "finish_reason": "stop"},
+        {"index": -5, "message": {"content": "B"}, "finish_reason": "stop", "score": 7},
+    ]
+    answer = fold(PROTOCOL.read_response(json.dumps({"choices": choices}).encode(), "lab", "token", OPTIONS))
+    assert b"score" not in PROTOCOL.write_response(answer, REPLY)
+
+
 def test_a_whole_answer_keeps_what_the_server_added() -> None:
     body = {
         "id": "x", "object": "chat.completion", "provider": "P", "system_fingerprint": "fp",

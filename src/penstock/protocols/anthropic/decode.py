@@ -340,5 +340,5 @@ def _read_block(raw: msgspec.Raw) -> Block:
 
 def _json_object(raw: msgspec.Raw) -> str:
     """Return the JSON text of an input that says anything, else an empty string."""
-    text = bytes(raw).decode()
+    text = bytes(raw).decode("utf-8", "replace")
     return text if text.startswith("{") and text.strip("{} \t\r\n") else ""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.core.errors import ErrorInfo, ErrorKind
-from penstock.wire.payload import one_line
+from penstock.wire.payload import UNREADABLE, one_line
 
 _SPELLING: dict[ErrorKind, tuple[int, str]] = {
     "invalid_request": (400, "invalid_request_error"),
@@ -81,7 +81,7 @@ def read_error(status: int, body: bytes) -> ErrorInfo:
     """
     try:
         found = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         found = _Body()
     error = found.error if isinstance(found.error, _Error) else _Error("", found.error or found.message)
     kind = _BY_TYPE.get(error.type) or _BY_STATUS.get(status, "upstream_error")

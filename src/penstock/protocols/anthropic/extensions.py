@@ -9,14 +9,15 @@ from typing import Any, cast
 
 import msgspec
 
+from penstock.core.errors import UpstreamFault
 from penstock.core.events import Opaque
 from penstock.protocols.anthropic.wire import WireUsage
 from penstock.protocols.arguments import arguments_object
-from penstock.wire.payload import encode
+from penstock.wire.payload import ProviderDecoder, encode
 
 PROTOCOL = "anthropic"
 
-_object = msgspec.json.Decoder(dict[str, Any]).decode
+_object = ProviderDecoder(dict[str, Any])
 
 _Known = Mapping[str, Any]  # name -> what is known of the member's own members, None if it has none
 _USAGE: _Known = dict.fromkeys(WireUsage.__struct_fields__)
@@ -45,7 +46,12 @@ def unknown_block_end(index: int) -> Opaque:
 
 def read_opaque(event: Opaque) -> dict[str, Any]:
     """Return the members of an event that a decoder of this protocol reported; none of another protocol's."""
-    return _object(event.data) if event.protocol == PROTOCOL else {}
+    if event.protocol != PROTOCOL:
+        return {}
+    try:
+        return _object.decode(event.data)
+    except UpstreamFault:
+        return {}
 
 
 def with_unknown(known: dict[str, Any], unknown: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,16 +69,16 @@ def whole_message(message: dict[str, Any], extensions: Iterable[Opaque]) -> dict
     content: list[Any] = message["content"]
     inputs: dict[int, str] = {}
     for event in map(read_opaque, extensions):
-        index, delta = event.get("index", 0), event.get("delta", {})
+        index, delta = _index(event), _inner(event, "delta")
         match event.get("type"):
             case "message_start":
-                message = with_unknown(message, event.get("message", {}))
+                message = with_unknown(message, _inner(event, "message"))
             case "message_delta":
-                message = with_unknown(message, {**delta, "usage": event.get("usage", {})})
+                message = with_unknown(message, {**delta, "usage": _inner(event, "usage")})
             case "content_block_start":
-                content.insert(index, event.get("content_block", {}))
-            case "content_block_delta" if "partial_json" in delta:
-                inputs[index] = inputs.get(index, "") + delta["partial_json"]
+                content.insert(index, _inner(event, "content_block"))
+            case "content_block_delta" if isinstance(fragment := delta.get("partial_json"), str):
+                inputs[index] = inputs.get(index, "") + fragment
             case "content_block_delta" if "citation" in delta and index < len(content):
                 content[index].setdefault("citations", []).append(delta["citation"])
             case _:
@@ -81,6 +87,18 @@ def whole_message(message: dict[str, Any], extensions: Iterable[Opaque]) -> dict
         if fragments and index < len(content):
             content[index]["input"] = arguments_object(fragments)
     return message
+
+
+def _index(event: dict[str, Any]) -> int:
+    """Return the place of a block; a provider may say anything."""
+    index = event.get("index")
+    return max(0, index) if isinstance(index, int) else 0
+
+
+def _inner(event: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an object within an event; an empty one if it is not there, or something else is."""
+    inner = event.get(name)
+    return cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
 
 
 def _unknown(members: dict[str, Any], known: _Known) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from penstock.protocols.gemini.extensions import unknown_part
 from penstock.protocols.gemini.logprobs import read_logprobs
 from penstock.protocols.gemini.partial_args import PartialArguments
 from penstock.protocols.gemini.wire import CallMade, Candidate, PartMade
-from penstock.wire.payload import encode
+from penstock.wire.payload import json_text
 
 _FINISH: dict[str, FinishReason] = {
     "STOP": "stop",
@@ -173,7 +173,7 @@ class CandidateReader:
     def _flush_partial(self) -> None:
         if (partial := self._partial) is not None:
             self._partial = None
-            self._whole_call(partial.id, partial.name, encode(partial.value).decode())
+            self._whole_call(partial.id, partial.name, json_text(partial.value))
 
     def _whole_call(self, id: str | None, name: str, arguments: str) -> None:  # noqa: A002
         key = self._calls

@@ -11,9 +11,10 @@ from typing import Any, cast
 
 from penstock.protocols.gemini.wire import PartialArg
 
-_STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\[(?:'([^']*)'|"([^"]*)")\]""")
+_STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,6})\]|\[(?:'([^']*)'|"([^"]*)")\]""")
 
 _MAX_INDEX = 100_000  # of an array: beyond it the path is nonsense, and not worth the memory
+_MAX_STEPS = 128  # as deep as the JSON of requests may be
 
 
 class PartialArguments:
@@ -27,7 +28,7 @@ class PartialArguments:
     def add(self, piece: PartialArg) -> None:
         """Put a value, or more of a text, where its path says. Paths that lead nowhere are ignored."""
         steps = _steps(piece.json_path)
-        if not steps or not isinstance(steps[0], str):
+        if not 0 < len(steps) <= _MAX_STEPS or not isinstance(steps[0], str):
             return
         holder: Any = self.value
         for step, following in itertools.pairwise(steps):

@@ -16,7 +16,7 @@ from penstock.protocols.dropped import Dropped
 from penstock.protocols.gemini import wire
 from penstock.protocols.gemini.seals import unwrap
 from penstock.protocols.media import standard_base64, standard_media_type
-from penstock.wire.payload import encode
+from penstock.wire.payload import json_text
 
 T = TypeVar("T")
 MediaKind = Literal["image", "document", "audio"]
@@ -134,7 +134,7 @@ class ContentsReader:
 
     def _call(self, call: wire.FunctionCall) -> ToolCall:
         call_id = call.id or self._new_id()
-        return ToolCall(call_id, call.name, encode(call.args or {}).decode())
+        return ToolCall(call_id, call.name, json_text(call.args or {}))
 
     def _new_id(self) -> str:
         number = len(self._without_id)
@@ -214,11 +214,11 @@ def many(value: list[T] | T | None) -> list[T]:
 def _answer(response: dict[str, Any]) -> tuple[str, bool]:
     """Return the text of a function's answer, and whether it is an error; SDKs wrap what is not an object."""
     if len(response) != 1:
-        return (encode(response).decode() if response else ""), False
+        return (json_text(response) if response else ""), False
     ((key, value),) = response.items()
     if key not in {"output", "result", "error"}:
-        return encode(response).decode(), False
-    return (value if isinstance(value, str) else encode(value).decode()), key == "error"
+        return json_text(response), False
+    return (value if isinstance(value, str) else json_text(value)), key == "error"
 
 
 def _media(blob: wire.Blob | None, file: wire.FileData | None, at: str) -> Media | None:

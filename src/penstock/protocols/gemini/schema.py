@@ -5,11 +5,13 @@ not every service takes references in the dialect, and none takes all of JSON Sc
 Specification: https://ai.google.dev/api/caching#Schema.
 """
 
+import re
 from typing import Any, cast
 
 # Counts are 64-bit integers, which the JSON form of protocol buffers writes as strings.
 _COUNTS = {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
 _RENAMED = {"defs": "$defs", "ref": "$ref"}
+_COUNT = re.compile("[0-9]{1,19}")
 _WITHOUT_MEANING = {"nullable", "propertyOrdering"}
 
 
@@ -39,7 +41,7 @@ def _keyword(key: str, value: Any) -> Any:
         return [_schema(member) for member in cast("list[Any]", value)]
     if key in {"items", "additionalProperties"}:
         return _schema(value)
-    if key in _COUNTS and isinstance(value, str) and value.isdecimal():
+    if key in _COUNTS and isinstance(value, str) and _COUNT.fullmatch(value):
         return int(value)
     return value
 

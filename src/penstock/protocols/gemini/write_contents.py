@@ -196,7 +196,7 @@ def _response(text: str) -> Any:
     try:
         payload = text.encode()
         members_of(payload)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return {"output": text}
     return msgspec.Raw(payload)
 

@@ -81,7 +81,7 @@ class ToolCalls:
             public = f"call_{self._token}_{call.key}"
         self._ids.add(public)
         if fragment.extra_content:
-            self._assembler.seal_beside(self._origin, payload.encode(fragment.extra_content).decode(), "tool_call")
+            self._assembler.seal_beside(self._origin, payload.json_text(fragment.extra_content), "tool_call")
         kind: PartKind = "tool_call" if fragment.custom is None else "custom_call"
         self._assembler.tool(call.key, public, name, kind)
         for arguments in call.held:
@@ -97,5 +97,5 @@ def _content(fragment: wire.ToolCallDelta) -> tuple[str, str]:
         return "", ""
     arguments = function.arguments or ""
     if isinstance(arguments, dict):
-        arguments = payload.encode(arguments).decode()
+        arguments = payload.json_text(arguments)
     return function.name or "", arguments

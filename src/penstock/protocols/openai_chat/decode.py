@@ -17,7 +17,7 @@ from penstock.protocols.openai_chat import wire
 from penstock.protocols.openai_chat.choice import ChoiceReader
 from penstock.protocols.openai_chat.extensions import PROTOCOL, ExtensionReader
 from penstock.protocols.openai_chat.usage import UsageReader
-from penstock.wire.payload import ProviderDecoder
+from penstock.wire.payload import UNREADABLE, ProviderDecoder
 from penstock.wire.sse import Frame
 
 _chunks = ProviderDecoder(wire.Chunk)
@@ -163,6 +163,6 @@ def usage_only(frame: Frame) -> bool:
         return False
     try:
         chunk = _usage_only.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return not chunk.choices and bytes(chunk.usage) != b"null"

@@ -66,7 +66,7 @@ class ExtensionReader:
             chunk = payload.members_of(data)
             choices = [_extended(choice) for choice in _choices(chunk.get("choices", b"[]"))]
             usage = _unknown(payload.members_of(chunk["usage"]), _USAGE) if _is_object(chunk.get("usage")) else {}
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except payload.UNREADABLE:
             return
         beside: dict[str, Any] = self._news(_BESIDE, _unknown(chunk, _CHUNK))
         if counters := self._news(_IN_USAGE, usage):
@@ -113,7 +113,7 @@ def read_extension(opaque: Opaque) -> Extension | None:
     try:
         beside = payload.members_of(opaque.data)
         choices = _choices(beside.pop("choices", b"null"))
-    except (msgspec.DecodeError, RecursionError):
+    except payload.UNREADABLE:
         return None
     choice: Fields = choices[0] if choices else {}
     index = int(bytes(choice.pop("index", b"0")))

@@ -36,7 +36,7 @@ def write_response(answer: Answer, reply: Reply) -> bytes:
         body |= extension.beside
         if extension.usage:
             body["usage"] = body.get("usage", {}) | extension.usage
-        if extension.index < len(choices):
+        if 0 <= extension.index < len(choices):
             choice = choices[extension.index]
             choice |= extension.choice
             choice["message"] |= extension.delta

@@ -5,8 +5,6 @@ import hashlib
 import re
 from typing import Any
 
-import msgspec
-
 from penstock.core.errors import ClientFault, bad_request
 from penstock.core.request import (
     CacheLifetime,
@@ -23,7 +21,7 @@ from penstock.protocols.base import Target
 from penstock.protocols.dropped import Dropped
 from penstock.protocols.media import join_data_url
 from penstock.protocols.tools import ToolNames, as_function_call
-from penstock.wire.payload import members_of
+from penstock.wire.payload import UNREADABLE, members_of
 
 CACHE_CONTROL = "cache-control"
 CUSTOM_TOOLS = "custom-tools"
@@ -195,7 +193,7 @@ def extra_content(sealed: str) -> _Json:
     """Return what the target put beside a call. It came back through a client, so it may be anything."""
     try:
         return {"extra_content": members_of(sealed)}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return {}
 
 

@@ -14,7 +14,7 @@ from penstock.protocols.base import Inbound, Reply
 from penstock.protocols.keeping import Background
 from penstock.protocols.openai_errors import error_object
 from penstock.protocols.openai_responses.encode_response import ResponseObject
-from penstock.wire.payload import encode
+from penstock.wire.payload import UNREADABLE, encode
 from penstock.wire.sse import SseReader
 
 _SEQUENCE = re.compile(rb'"sequence_number":\s*(\d{1,15})')
@@ -69,7 +69,7 @@ def _response(data: bytes, types: tuple[bytes, ...]) -> bytes | None:
             continue
         try:
             about = _about(frame.data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue
         if about.type.encode() in types:
             return bytes(about.response)
@@ -82,7 +82,10 @@ def _outcome(last: bytes) -> bytes | None:
 
 def _given_id(first: bytes) -> str | None:
     found = _response(first, (b"response.created",))
-    return None if found is None else _named(found).id or None
+    try:
+        return None if found is None else _named(found).id or None
+    except UNREADABLE:
+        return None
 
 
 def _sequence(event: bytes) -> int | None:

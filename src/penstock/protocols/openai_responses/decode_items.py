@@ -215,7 +215,7 @@ def _input(item: wire.Item) -> str:
 
 
 def _json_text(arguments: wire.Arguments | None) -> str:
-    return payload.encode(arguments).decode() if isinstance(arguments, dict) else arguments or ""
+    return payload.json_text(arguments) if isinstance(arguments, dict) else arguments or ""
 
 
 def _citation(raw: Raw) -> Citation | None:

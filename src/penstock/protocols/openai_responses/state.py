@@ -205,7 +205,7 @@ def _listed(item: msgspec.Raw, response_id: str, index: int) -> dict[str, Any]:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:4]) <= MAX_PAGE:
+    if not text.isdecimal() or len(text) > len(str(MAX_PAGE)) or not 1 <= int(text) <= MAX_PAGE:
         raise bad_request(f"`limit` must be a number from 1 to {MAX_PAGE}.", param="limit")
     return int(text)
 

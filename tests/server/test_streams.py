@@ -268,6 +268,20 @@ async def test_a_provider_that_refuses_stream_options_is_asked_without_them_from
     assert [b"stream_options" in body for _, _, body in upstream.requests] == [True, False, False]
 
 
+@pytest.mark.covers("T5")
+async def test_calls_that_are_refused_at_the_same_time_are_both_asked_again() -> None:
+    refusal = whole(
+        b'{"error":{"message":"unknown field stream_options","type":"invalid_request_error"}}', "400 Bad Request"
+    )
+    later = (0.2, *refusal)  # so that both are on their way before either is refused
+    async with (
+        replaying(later, later, stream(*STREAMS["openai-chat"])) as upstream,
+        serving(lab=upstream.openai) as gateway,
+    ):
+        both = await asyncio.gather(*(read(gateway.post(*CALLS["anthropic"])) for _ in range(2)))
+    assert [got.status for got in both] == [200, 200]
+
+
 @pytest.mark.parametrize("client", ["openai-chat", "anthropic", "gemini"])
 async def test_a_model_that_does_not_reason_is_not_asked_for_encrypted_reasoning_again(client: str) -> None:
     refusal = whole(

@@ -122,10 +122,10 @@ class Opener:
             return await open_(run, attempt, tries)
         except UpstreamFault as fault:
             quirk = quirk_told_by(fault.info)
-            learned = self._learned.get(candidate.upstream, frozenset())
-            if quirk is None or quirk in learned:
+            if quirk is None or quirk in attempt.options:
                 raise
-            self._learned[candidate.upstream] = learned | {quirk}
+            # Another call may have learned it while this one was under way: then it is not tried for nothing either.
+            self._learned[candidate.upstream] = self._learned.get(candidate.upstream, frozenset()) | {quirk}
             return await self._attempted(run, candidate, self._prepared(run.call, candidate), open_, tries, fault)
 
     def _prepared(self, call: Call, candidate: Candidate) -> Attempt:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from unittest import mock
 
 import aiohttp
@@ -73,57 +75,79 @@ async def cancel_at_random(transport: Transport, upstream: Provider, count: int,
     return Leaks(upstream.open, len(asyncio.all_tasks()) - tasks_before, served + all_at_once["served"])
 
 
-async def _with_gaps(session: aiohttp.ClientSession, ask, count: int, around: tuple[float, ...], seed: int) -> int:  # type: ignore[no-untyped-def]
-    """Ask again and again on four connections, resting about as long as the limits; return how many were errors."""
+Ask = Callable[[], Awaitable[int]]
+"""Asks once, and returns the status of the answer."""
+
+
+async def _with_gaps(
+    pair: Callable[[], AbstractAsyncContextManager[Ask]], pairs: int, count: int, around: tuple[float, ...], seed: int
+) -> int:
+    """Ask again and again, resting about as long as the limits; return how many were errors.
+
+    Many do so at once, each with a connection of its own, so that the gap between requests is that of a connection.
+    """
     dice = random.Random(seed)
 
     async def one(times: int) -> int:
         errors = 0
-        for _ in range(times):
-            await asyncio.sleep(max(0.0, dice.choice(around) + dice.uniform(-0.02, 0.02)))
-            errors += await ask(session) != 200
+        async with pair() as ask:
+            for _ in range(times):
+                await asyncio.sleep(max(0.0, dice.choice(around) + dice.uniform(-0.02, 0.02)))
+                errors += await ask() != 200
         return errors
 
-    return sum(await asyncio.gather(*[one(count // 4) for _ in range(4)]))
+    return sum(await asyncio.gather(*[one(count // pairs) for _ in range(pairs)]))
 
 
-async def gaps_of_a_client(count: int, seed: int) -> int:
-    """Ask a listener that keeps connections for 0.3 s, as a client that keeps them for 0.1 s; return the errors."""
-
-    async def ask(session: aiohttp.ClientSession) -> int:
-        async with session.get("/a") as response:
-            await response.read()
-            return response.status
-
+async def gaps_of_a_client(count: int, seed: int, pairs: int) -> int:
+    """Ask a listener that keeps connections for 0.3 s, as clients that keep them for 0.1 s; return the errors."""
     with mock.patch.object(listener, "TICK", 0.01):
         async with site(echo, msgspec.structs.replace(Limits(), keep_alive=0.3)) as server:
-            connector = aiohttp.TCPConnector(keepalive_timeout=0.1)
             host, port = server.listener.addresses[0]
-            async with aiohttp.ClientSession(f"http://{host}:{port}", connector=connector) as session:
-                return await _with_gaps(session, ask, count, (0.1, 0.3, 0.32), seed)
+
+            @contextlib.asynccontextmanager
+            async def client() -> AsyncIterator[Ask]:
+                connector = aiohttp.TCPConnector(keepalive_timeout=0.1)
+                async with aiohttp.ClientSession(f"http://{host}:{port}", connector=connector) as session:
+
+                    async def ask() -> int:
+                        async with session.get("/a") as response:
+                            await response.read()
+                            return response.status
+
+                    yield ask
+
+            return await _with_gaps(client, pairs, count, (0.1, 0.3, 0.32), seed)
 
 
-async def gaps_of_a_provider(count: int, seed: int) -> int:
+async def gaps_of_a_provider(count: int, seed: int, pairs: int) -> int:
     """Ask a provider that closes connections about when we would no longer use them; return the errors."""
 
     async def closing(peer: Peer) -> None:
+        patience = None  # with a connection that has not been used yet
         with contextlib.suppress(TimeoutError):
             while True:
-                async with asyncio.timeout(0.1):
+                async with asyncio.timeout(patience):
                     await peer.request()
+                patience = 0.1
                 await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     with mock.patch.object(upstream_transport, "KEEPALIVE", 0.11):
-        async with serving(closing) as server, aiohttp.ClientSession() as session:
-            transport = Transport()
+        async with serving(closing) as server:
 
-            async def ask(_: object) -> int:
-                response = await transport.open(server.provider, ASK)
-                assert await body_of(response) == b"ok"
-                await response.close()
-                return response.status
+            @contextlib.asynccontextmanager
+            async def gateway() -> AsyncIterator[Ask]:
+                transport = Transport()
 
-            try:
-                return await _with_gaps(session, ask, count, (0.1, 0.1, 0.08), seed)
-            finally:
-                await transport.close()
+                async def ask() -> int:
+                    response = await transport.open(server.provider, ASK)
+                    assert await body_of(response) == b"ok"
+                    await response.close()
+                    return response.status
+
+                try:
+                    yield ask
+                finally:
+                    await transport.close()
+
+            return await _with_gaps(gateway, pairs, count, (0.1, 0.1, 0.08), seed)

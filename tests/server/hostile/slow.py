@@ -22,21 +22,21 @@ from tests.server.hostile.process import Process, Provider, ask, percentile, que
 
 _ROOT = Path(__file__).parents[3]
 
-RATE = 50.0
+RATE = 100.0
 """Good requests a second."""
 
 OPENED = 1000
 """Slow connections that are opened each second."""
 
-SLICES = 50
-"""Parts of a second: in each of them, one part of the slow connections sends."""
+NAP = 0.001
+"""Seconds between two looks at which of the slow connections have something to send."""
 
 
 class Siege(Struct, frozen=True):
     """What came of it.
 
     Attributes:
-        calm: seconds to the first event, of good requests before it.
+        calm: seconds to the first event, of good requests before and after it.
         besieged: likewise, during it.
         closed: seconds after which the last of the slow connections was closed; infinite if one was not.
         told: how many of them were answered with a 408 before.
@@ -66,7 +66,9 @@ class Siege(Struct, frozen=True):
 async def besiege(
     gateway: Process, upstream: Provider, *, dripping: int, silent: int, bodies: int, patience: float, calm: float
 ) -> Siege:
-    """Open slow connections, and measure good requests before and during that.
+    """Open slow connections, and measure good requests before, during and after that.
+
+    As long before as after, because the machine has its moods, and they change slowly.
 
     Args:
         gateway: what to besiege.
@@ -75,11 +77,11 @@ async def besiege(
         silent: connections that send nothing.
         bodies: connections that send ten bytes of a body each second.
         patience: seconds in which all should be closed.
-        calm: seconds to measure before.
+        calm: seconds to measure without them, one half before and one half after.
     """
     await ask(gateway.port)
     began, computed = time.monotonic(), gateway.cpu
-    before = await _traffic(gateway.port, calm)
+    before = await _traffic(gateway.port, calm / 2)
     usual = (gateway.cpu - computed) / (time.monotonic() - began)
     files, resident = gateway.files - upstream.open, gateway.resident
     command = [sys.executable, "-m", "tests.server.hostile.slow", *map(str, (gateway.port, dripping, silent, bodies))]
@@ -94,8 +96,9 @@ async def besiege(
     besieged = await traffic
     cost = (gateway.cpu - computed) / (time.monotonic() - began) - usual
     await slow.wait()
+    after = await _traffic(gateway.port, calm / 2)
     await asyncio.sleep(1.2)
-    return Siege(before, besieged, closed, told, gateway.files - upstream.open - files, memory, cost)
+    return Siege(before + after, besieged, closed, told, gateway.files - upstream.open - files, memory, cost)
 
 
 class _Slow:
@@ -131,27 +134,28 @@ class _Slow:
 def _be_slow(port: int, dripping: int, silent: int, bodies: int, patience: float) -> None:
     """Say so, and open slow connections; say so, and wait for their ends; tell when the last came and how many got a 408.
 
-    It is written to take next to no time of the processor, which the gateway needs: no event loop, and each second is
-    divided into slices in which one part of the connections sends.
+    It is written to take next to no time of the processor, which the gateway needs: no event loop. And a crowd has no
+    beat: they are opened one after the other, and they send one after the other, each once a second.
     """
     print("started", flush=True)
     selector = selectors.DefaultSelector()
     kinds = [_drip] * dripping + [_silent] * silent + [_body] * bodies
     random.Random(1).shuffle(kinds)
     slow: list[_Slow] = []
-    for number in range(int((len(kinds) / OPENED + patience + 5) * SLICES)):
-        begun = time.monotonic()
-        for kind in kinds[len(slow) : len(slow) + OPENED // SLICES]:
+    turn, begun = 0, time.monotonic()
+    while (passed := time.monotonic() - begun) < len(kinds) / OPENED + patience + 5:
+        for kind in kinds[len(slow) : int(passed * OPENED)]:
             slow.append(_Slow(port, kind()))
             selector.register(slow[-1].socket, selectors.EVENT_READ, slow[-1])
             if len(slow) == len(kinds):
                 print("open", flush=True)
-        for one in slow[number % SLICES :: SLICES]:
-            one.send()
-        while (left := begun + 1 / SLICES - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
-                if not key.data.receive():
-                    selector.unregister(key.fileobj)
+        while turn < int(passed * len(kinds)):
+            if (number := turn % len(kinds)) < len(slow):
+                slow[number].send()
+            turn += 1
+        for key, _ in selector.select(NAP):
+            if not key.data.receive():
+                selector.unregister(key.fileobj)
         if len(slow) == len(kinds) and not selector.get_map():
             break
     closed = max(one.ended for one in slow) if all(one.ended for one in slow) else float("inf")
@@ -175,10 +179,13 @@ async def idle(gateway: Process, count: int) -> float:
 
 
 async def _traffic(port: int, seconds: float) -> list[float]:
+    """Ask at moments that are drawn, one in each part of the time; return the seconds to each first event."""
+    loop, dice = asyncio.get_running_loop(), random.Random(2)
+    begun = loop.time()
     tasks: list[asyncio.Task[tuple[float, list[float]]]] = []
-    for _ in range(int(seconds * RATE)):
+    for number in range(int(seconds * RATE)):
+        await asyncio.sleep(begun + (number + dice.random()) / RATE - loop.time())
         tasks.append(asyncio.create_task(ask(port)))
-        await asyncio.sleep(1 / RATE)
     return [(await task)[0] for task in tasks]
 
 

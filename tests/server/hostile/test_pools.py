@@ -64,12 +64,12 @@ async def test_cancels_at_any_moment_leave_nothing_behind() -> None:
 @pytest.mark.promise("4.18")
 async def test_idle_gaps_around_the_limit_of_a_client_are_no_errors() -> None:
     """Promise 4.18: our limit is longer than a client's, so that it never writes into a connection that we close."""
-    assert await gaps_of_a_client(80, 1) == 0
+    assert await gaps_of_a_client(80, 1, pairs=8) == 0
 
 
 async def test_idle_gaps_around_the_limit_of_a_provider_are_no_errors() -> None:
     """Promise 4.18: a provider that closes just as we write is asked again on a fresh connection."""
-    assert await gaps_of_a_provider(120, 1) == 0
+    assert await gaps_of_a_provider(120, 1, pairs=8) == 0
 
 
 async def test_who_listens_on_ipv6_is_asked_there() -> None:

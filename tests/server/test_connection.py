@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.server.client import StreamClient
-from penstock.server.connection import MAX_WAITING
 from penstock.server.http import Request, Response
+from penstock.server.rules import MAX_WAITING
 from tests.server.listening import drip, echo, refuse, site, statuses
 
 pytestmark = pytest.mark.anyio

@@ -33,7 +33,7 @@ class StreamClient:
         self.begun = True
         opening = self._connection.open_stream(self._request, self._headers | headers)
         if data:
-            self._connection.begin_stream(opening + self._framed(data))
+            self._connection.begin_stream(self._request, opening + self._framed(data))
         else:
             self._head = opening
 

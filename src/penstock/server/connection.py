@@ -6,26 +6,28 @@ client leaves. Writes go straight to the transport.
 
 A client may end its side while an answer is on its way, and read on (a "half-close"); but the end of its side is also
 all that we hear of one that was killed, and its provider must not go on at its cost. So something is sent to it at once
-that says nothing: only who is gone answers that with a reset.
+that says nothing, or nothing yet: only who is gone answers that with a reset.
 """
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
 import httptools
 
-from penstock.server.http import CONTINUE, ZERO, HttpFault, Request, Response, decoded, head
+from penstock.server.http import CONTINUE, LINE, START, ZERO, HttpFault, Request, Response, decoded, head
 from penstock.server.rules import (
     HEAD_FRAMING,
+    MAX_AHEAD,
     MAX_BEYOND,
     MAX_BODY,
     MAX_FRAMING,
     MAX_HEAD,
     MAX_HEADERS,
     MAX_TARGET,
+    MAX_WAITING,
     body_too_large,
     check,
     head_too_large,
@@ -34,12 +36,6 @@ from penstock.server.rules import (
 )
 from penstock.server.sharing import Shared
 from penstock.server.sockets import reset, was_reset
-
-MAX_WAITING = 32
-"""Requests that may wait, on one connection, for the answer to one before them."""
-
-MAX_AHEAD = 64 * 1024
-"""Bytes of such requests after which no more are read."""
 
 HIGH_WATER = 64 * 1024
 """Bytes that wait to be sent before the client counts as slow."""
@@ -54,7 +50,7 @@ class Connection(asyncio.Protocol):
     """State of one connection. `stalled`: its client took nothing for too long, and so it was closed."""
 
     __slots__ = (
-        "_ahead", "_begun_now", "_body_since", "_current", "_deadline", "_deaf", "_drained", "_end", "_ended",
+        "_ahead", "_begun_now", "_body_since", "_current", "_deadline", "_deaf", "_drained", "_early", "_end", "_ended",
         "_fields", "_full", "_incoming", "_keep", "_lost", "_nothing", "_on_lost", "_open", "_parser", "_paused",
         "_received", "_served", "_shared", "_stalled_since", "_taken", "_target", "_task", "_transport", "_waiting",
         "_written", "stalled",
@@ -80,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._end: Literal["missing", "complete", "broken"] = "missing"  # of the answer, as far as it has been sent
         self._nothing = b""  # what says nothing at this point of the answer
+        self._early = 0  # bytes of its head that have been sent for that
         self._keep = False  # whether the connection outlives the answer
         self._waiting: deque[Request] = deque()
         self._ahead = 0
@@ -112,13 +109,13 @@ class Connection(asyncio.Protocol):
         self._nothing = b""
         if request.version == "1.0":
             request.keep_alive = False
-            return head(200, headers, self._lines(request))
-        return head(200, headers, b"Transfer-Encoding: chunked\r\n" + self._lines(request))
+            return self._head(request, 200, headers, b"")
+        return self._head(request, 200, headers, b"Transfer-Encoding: chunked\r\n")
 
-    def begin_stream(self, data: bytes) -> None:
+    def begin_stream(self, request: Request, data: bytes) -> None:
         """Send the head of a response, and the beginning of its body."""
         self.write(data)
-        self._nothing = ZERO
+        self._nothing = LINE if request.version == "1.0" else ZERO
 
     def write(self, data: bytes) -> bool:
         """Send bytes; return whether the client keeps up."""
@@ -401,7 +398,8 @@ class Connection(asyncio.Protocol):
     def _serve(self, request: Request) -> None:
         self._served = True
         self._current = request
-        self._nothing = CONTINUE
+        self._nothing = START if request.version == "1.0" else CONTINUE
+        self._early = 0
         self._body_since = self._shared.loop.time()
         self._deadline = _UNLIMITED if request.complete or request.fault else self._body_deadline(request)
         self._task = self._shared.loop.create_task(self._answer(request))
@@ -418,13 +416,14 @@ class Connection(asyncio.Protocol):
             self._after(request)
 
     def _send(self, request: Request, response: Response) -> None:
-        own = b"Content-Type: %b\r\nContent-Length: %d\r\n%b" % (
-            response.content_type.encode("ascii"),
-            len(response.body),
-            self._lines(request),
-        )
+        content_type, size = response.content_type.encode("ascii"), len(response.body)
+        own = b"Content-Type: %b\r\nContent-Length: %d\r\n" % (content_type, size)
         body = b"" if request.method == "HEAD" else response.body
-        self.end_stream(head(response.status, response.headers, own) + body)
+        self.end_stream(self._head(request, response.status, response.headers, own) + body)
+
+    def _head(self, request: Request, status: int, headers: Mapping[str, str], own: bytes) -> bytes:
+        """Return what is still to be sent of the head of a response, whose `own` lines are those of its body."""
+        return head(status, headers, own + self._lines(request))[self._early :]
 
     def _lines(self, request: Request) -> bytes:
         """Return the lines that every response has, and settle whether the connection outlives it."""
@@ -495,5 +494,7 @@ class Connection(asyncio.Protocol):
         """Send something to a client that has ended its side, and count it as gone if it is not there to take it."""
         if self._end == "missing":
             self.write(self._nothing)
-            if request.version == "1.0" or was_reset(self._transport):  # in HTTP/1.0, there is nothing to send
+            if self._nothing is START:
+                self._early = len(START)
+            if was_reset(self._transport):
                 self._transport.abort()

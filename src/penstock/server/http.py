@@ -22,6 +22,12 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 ZERO = b"0"
 """May stand any number of times before the size of a chunk (RFC 9112, 7.1)."""
 
+START = b"H"
+"""Of every response: HTTP/1.0 knows nothing that could be sent before, but it may come long before the rest."""
+
+LINE = b"\n"
+"""May stand any number of times between the frames of a stream, be they events or the elements of an array."""
+
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii")) for status in HTTPStatus
 }

@@ -22,10 +22,8 @@ TICK = 0.5
 """Seconds between two looks at the clock of a connection: one timer for all, instead of one for each request."""
 
 AT_ONCE = 32
-"""Connections whose clocks are looked at without a break."""
-
-EXPIRED_AT_ONCE = 4
-"""Of them, those that are told that their time is over: that costs more, and thousands can expire at once."""
+"""Connections whose clocks are looked at without a break. There is one, too, after each that is told that its time is
+over: that costs as much as the answer to any request, and thousands can expire at once."""
 
 
 class Listener:
@@ -66,11 +64,9 @@ class Listener:
         """Look at the next few clocks; spread the others over the rest of the round."""
         now = self._shared.loop.time()
         end = begin
-        expired = 0
         for connection in connections[begin : begin + AT_ONCE]:
             end += 1
-            expired += connection.look_at_clock(now)
-            if expired >= EXPIRED_AT_ONCE:
+            if connection.look_at_clock(now):
                 break
         if end < len(connections):
             when = round_began + TICK * end / len(connections)

@@ -30,6 +30,12 @@ reset, which can outrun it. With what the system hands over at once no more than
 MAX_FRAMING = 1024 * 1024
 """Bytes that a chunked body may have beside its content: sizes, extensions, trailers."""
 
+MAX_WAITING = 32
+"""Requests that may wait, on one connection, for the answer to one before them."""
+
+MAX_AHEAD = 64 * 1024
+"""Bytes of such requests after which no more are read."""
+
 
 def check(request: Request, fields: Sequence[tuple[bytes, bytes]]) -> None:
     """Look at a complete head; `fields` are its headers as they came.

@@ -39,6 +39,13 @@ def test_the_first_run_shows_a_key_once_and_keeps_only_its_hash(tmp_path: Path) 
             assert response.status == 200
 
 
+def test_commands_load_where_the_system_has_no_modules_of_unix() -> None:
+    absent = "import sys; sys.modules.update(dict.fromkeys(('fcntl', 'pwd', 'resource', 'termios', 'uvloop')))"
+    commands = "import penstock.cli.managing, penstock.cli.serving, penstock.simulator"
+    locks = "import penstock.store.processes"  # which takes them by another name there
+    subprocess.run([sys.executable, "-c", f"{locks}; {absent}; {commands}"], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_gateway_without_an_error(tmp_path: Path, number: signal.Signals) -> None:
     with running(tmp_path, "serve", "--port", "0", until="curl") as gateway:

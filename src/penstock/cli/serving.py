@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import gc
-import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
@@ -217,6 +217,10 @@ def _allow_open_files() -> None:
 
     Each stream is two of them.
     """
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - not on Windows
+
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # macOS says more than it allows
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

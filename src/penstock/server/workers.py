@@ -94,25 +94,37 @@ class Workers:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             began = time.monotonic()
-            status = await self._run(place, ready)
+            try:
+                why = _ending(await self._run(place, ready))
+            except OSError as error:  # the system could not start it, for want of memory perhaps
+                why = error.strerror or str(error)
+                _log.error("worker_not_started", worker=place + 1, why=why)
             if self._stopping.is_set() or not self._begun:
                 return
             if time.monotonic() - began > STEADY:
                 pause = FIRST_PAUSE
-            _log.warning("worker_died", worker=place + 1, why=_ending(status), restart_in=pause)
+            _log.warning("worker_died", worker=place + 1, why=why, restart_in=pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _run(self, place: int, ready: asyncio.Event) -> int:
-        """Run a worker to its end; return how that was."""
+        """Run a worker to its end; return how that was.
+
+        Raises:
+            OSError: it cannot be started.
+        """
         reloads = self._reloads
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = self._listening.fileno(), theirs.fileno()
-            process = await asyncio.create_subprocess_exec(
-                *self._command(place, *descriptors), pass_fds=descriptors, start_new_session=True
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command(place, *descriptors), pass_fds=descriptors, start_new_session=True
+                )
+            except OSError:
+                ours.close()
+                raise
         self._running[place] = process
         if self._stopping.is_set():
             process.terminate()

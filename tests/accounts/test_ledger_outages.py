@@ -148,7 +148,7 @@ async def test_an_attempt_that_nobody_knows_of_is_settled(ledger: Ledger, databa
     """A commit whose answer was lost: the request was refused, but its attempt is there."""
     mine = (await books.processes())[0]
     other = LedgerStore(database)
-    row = opened_row(intent(FREE, "lost"), Attempt(1, 0, attempt(), None), mine, slot=False)
+    row = opened_row(intent(FREE, "lost"), Attempt(1, 0, attempt(), None), mine, slot=False, expected=0)
     await other.submit(Opening(row, None))
     await other.close()
     kept = await ledger.open(intent(), attempt(), nothing_seen)

@@ -8,12 +8,15 @@ import pytest
 import redis
 
 from penstock.accounts.account import Account
+from penstock.accounts.entries import Progress
 from penstock.accounts.keys import Budget, Key, Limits
 from penstock.accounts.ledger import Ledger
 from penstock.core.errors import ClientFault
+from penstock.core.usage import Usage
 from penstock.store.database import Database
 from penstock.store.shared import SharedStore
 from tests.accounts.books import Books, Clock, attempt, intent, limited, nothing_seen, outcome
+from tests.accounts.test_recovery import die, noted
 
 pytestmark = pytest.mark.anyio
 
@@ -36,8 +39,8 @@ class Store:
 
     async def quiet(self) -> None:
         """Wait until all is given back that has to be: an answer does not wait for Redis."""
-        while self._ledger._releasing:
-            await asyncio.sleep(0.001)
+        if self._ledger._returning is not None:
+            await self._ledger._returning.done(5)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "redis"])
@@ -102,6 +105,27 @@ async def test_tokens_per_minute_are_put_right_at_the_end(ledger: Ledger, store:
     await store.quiet()
 
     await ledger.open(intent(key), attempt(500), nothing_seen)
+
+
+@pytest.mark.promise("3.1")
+async def test_tokens_per_minute_are_put_right_after_a_crash(
+    ledger: Ledger, database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    """By whoever settles what was open: of 900 tokens 600 were used, 250 of them by an attempt before."""
+    key = limited(Limits(tokens_per_minute=1000))
+    account = await ledger.open(intent(key), attempt(800), lambda: Progress(Usage(uncached=300), 50))
+    await account.retry(outcome(uncached=250, output=0, end="failed"), attempt(800))
+    await noted(ledger)
+    await die(ledger)
+
+    heir = Ledger(database, tmp_path / "processes", ledger._shared, clock)
+    await heir.start()
+    if heir._returning is not None:
+        await heir._returning.done(5)
+
+    assert (await refusal(heir, key, 301)).info.retry_after == pytest.approx(0.06, abs=1e-5)
+    await heir.open(intent(key), attempt(300), nothing_seen)
+    await heir.close()
 
 
 async def test_what_was_used_beyond_the_estimate_counts(ledger: Ledger, store: Store) -> None:

@@ -1,22 +1,30 @@
 """Rates and slots that many machines hold in common are not the store's, and are given back as those of the store are."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from penstock.accounts.entries import Progress
 from penstock.accounts.keys import Budget, Key, Limits
 from penstock.accounts.ledger import Ledger
 from penstock.accounts.rates import charge
 from penstock.core.errors import ClientFault, Fault
+from penstock.core.usage import Usage
+from penstock.store import shared as shared_module
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.ledger import Claims, Refusal
+from penstock.store.ledger import Claims, Refusal, Return
+from penstock.store.shared import SharedStore
 from tests.accounts.books import FREE, NOW, Books, Clock, attempt, intent, nothing_seen, outcome
 from tests.accounts.test_ledger_outages import Store
+from tests.accounts.test_recovery import die, noted
+from tests.store.servers import RedisServer
 
 pytestmark = pytest.mark.anyio
+
+RETRACTED = [Return("r1", "k", None)]
 
 KEY = Key("k", "k", limits=Limits(10, 1000, 5), budget=Budget(10**9, "usd", "month"))
 
@@ -26,8 +34,7 @@ class Shared:
 
     def __init__(self) -> None:
         self.admitted: list[tuple[str, Claims]] = []
-        self.released: list[tuple[str, str, int]] = []
-        self.retracted: list[tuple[str, Claims]] = []
+        self.returned: list[Return] = []
         self.refusal: Refusal | None = None
         self.down = False
         self.slow: asyncio.Event | None = None
@@ -40,11 +47,10 @@ class Shared:
             await self.slow.wait()
         return self.refusal
 
-    async def release(self, request: str, key: str, tokens: int) -> None:
-        self.released.append((request, key, tokens))
-
-    async def retract(self, request: str, claims: Claims) -> None:
-        self.retracted.append((request, claims))
+    async def give_back(self, returns: Sequence[Return]) -> None:
+        if self.down:
+            raise StoreUnavailableError("refused")
+        self.returned += returns
 
     async def renew(self, slots: Sequence[tuple[str, str]]) -> None:
         pass
@@ -79,7 +85,7 @@ async def test_they_are_given_back_once_and_tokens_put_right(ledger: Ledger, sha
     await asyncio.gather(account.settle(outcome(output=300)), account.settle(outcome()))
     await ledger.close()
 
-    assert shared.released == [("r1", "k", charge(400, 1000) - charge(200, 1000))]
+    assert shared.returned == [Return("r1", "k", charge(400, 1000) - charge(200, 1000))]
 
 
 async def test_what_the_budget_refuses_has_used_nothing(ledger: Ledger, shared: Shared) -> None:
@@ -87,8 +93,7 @@ async def test_what_the_budget_refuses_has_used_nothing(ledger: Ledger, shared: 
     with pytest.raises(ClientFault, match="budget"):
         await ledger.open(intent(poor, "r1"), attempt(), nothing_seen)
 
-    assert shared.retracted == shared.admitted
-    assert shared.released == []
+    assert shared.returned == RETRACTED
 
 
 async def test_a_refusal_says_which_limit_and_how_long(ledger: Ledger, shared: Shared, books: Books) -> None:
@@ -144,8 +149,7 @@ async def test_what_the_store_cannot_write_down_has_used_nothing(
     store.down = False
     await ledger.close()
 
-    assert shared.retracted == shared.admitted != []
-    assert shared.released == []
+    assert shared.returned == RETRACTED
 
 
 async def test_what_the_store_refuses_after_somebody_has_left_has_used_nothing(ledger: Ledger, shared: Shared) -> None:
@@ -159,8 +163,7 @@ async def test_what_the_store_refuses_after_somebody_has_left_has_used_nothing(l
     await asyncio.wait([opening])
     await ledger.close()
 
-    assert shared.retracted == shared.admitted
-    assert shared.released == []
+    assert shared.returned == RETRACTED
 
 
 async def test_what_the_store_opens_after_somebody_has_left_is_given_back_once(ledger: Ledger, shared: Shared) -> None:
@@ -172,25 +175,93 @@ async def test_what_the_store_opens_after_somebody_has_left_is_given_back_once(l
     opening.cancel()
     await asyncio.wait([opening])
     async with asyncio.timeout(10):
-        while not shared.released:
+        while not shared.returned:
             await asyncio.sleep(0.01)
 
-    assert shared.retracted == []
-    assert [(request, key) for request, key, _ in shared.released] == [("r1", "k")]
+    assert shared.returned == [Return("r1", "k", -charge(200, 1000))]
 
 
-@pytest.mark.parametrize("refusal", [None, Refusal("streams")], ids=["admitted", "refused"])
-async def test_who_leaves_while_he_is_admitted_has_used_nothing(
-    ledger: Ledger, shared: Shared, refusal: Refusal | None
-) -> None:
-    shared.refusal, shared.slow = refusal, asyncio.Event()
+async def test_who_leaves_while_he_is_admitted_has_used_nothing(ledger: Ledger, shared: Shared) -> None:
+    shared.slow = asyncio.Event()
     opening = asyncio.create_task(ledger.open(intent(KEY, "r1"), attempt(), nothing_seen))
     while not shared.admitted:
         await asyncio.sleep(0)
     opening.cancel()
     await asyncio.wait([opening])
-    shared.slow.set()
     await ledger.close()
 
-    assert shared.retracted == ([] if refusal else shared.admitted)
-    assert shared.released == []
+    assert shared.returned == RETRACTED
+
+
+async def test_who_was_told_that_they_are_down_has_used_nothing_once_they_are_back(
+    ledger: Ledger, shared: Shared
+) -> None:
+    """It may have been admitted: only the answer was not heard."""
+    shared.down = True
+    with pytest.raises(Fault, match="ledger"):
+        await ledger.open(intent(KEY, "r1"), attempt(), nothing_seen)
+    await asyncio.sleep(0.01)
+
+    shared.down = False
+
+    await until(lambda: shared.returned == RETRACTED)
+
+
+async def test_what_ends_while_they_are_down_is_given_back_once_they_are_back(ledger: Ledger, shared: Shared) -> None:
+    account = await ledger.open(intent(KEY, "r1"), attempt(), nothing_seen)
+    shared.down = True
+    await account.settle(outcome())
+    await asyncio.sleep(0.01)
+
+    shared.down = False
+
+    await until(lambda: shared.returned == [Return("r1", "k", 0)])
+
+
+async def test_what_a_dead_process_had_in_common_is_given_back(
+    ledger: Ledger, database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    shared = Shared()
+    account = await ledger.open(intent(KEY, "r1"), attempt(), lambda: Progress(Usage(uncached=90), 10))
+    await account.beside(attempt(provider="other"))
+    await noted(ledger)
+    await die(ledger)
+
+    heir = Ledger(database, tmp_path / "processes", shared, clock)
+    await heir.start()
+    await heir.close()
+
+    assert shared.returned == [Return("r1", "k", charge(0, 1000) - charge(200, 1000))]
+
+
+async def test_what_redis_did_after_nobody_waited_any_more_is_undone(
+    database: Database, tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Redis that hangs goes on with what it was asked; its clients were told that nobody knows."""
+    monkeypatch.setattr(shared_module, "PATIENCE", 0.1)
+    key = Key("k", "k", limits=Limits(requests_per_minute=3, tokens_per_minute=600, streams=3))
+    redis = await SharedStore.open(redis_server.url)
+    ledger = Ledger(database, tmp_path / "processes", redis)
+    await ledger.start()
+    account = await ledger.open(intent(key, "r0"), attempt(), nothing_seen)
+    with redis_server.frozen():
+        refused = await asyncio.gather(
+            *(ledger.open(intent(key, f"r{n}"), attempt(), nothing_seen) for n in range(1, 4)), return_exceptions=True
+        )
+        await account.settle(outcome())
+    assert ledger._returning is not None
+    await ledger._returning.done(10)
+
+    assert [type(error) for error in refused] == [Fault] * 3
+    for n in range(4, 6):  # of three requests a minute one was made
+        await ledger.open(intent(key, f"r{n}"), attempt(), nothing_seen)
+    with pytest.raises(ClientFault, match="3 requests per minute"):
+        await ledger.open(intent(key, "r6"), attempt(), nothing_seen)
+    await ledger.close()
+    await redis.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)

@@ -68,6 +68,8 @@ def check_rows(desk: Desk, client: str, upstream: str, streamed: bool, request_i
         "budget_unit": None,
         "budget_period": None,
         "slot": 0,
+        "expected_tokens": None,
+        "tokens_per_minute": None,
         "price_version": "test",
     }
     assert {name: value for name, value in request.items() if name not in TIMES | UNTIMED} == said | {"attempts": 1}

@@ -12,6 +12,7 @@ Fixtures of every test (the top conftest.py loads this as a plugin):
 import asyncio
 import contextlib
 import itertools
+import signal
 import subprocess
 import tempfile
 import time
@@ -107,6 +108,16 @@ class RedisServer:
         if running is not None:
             running.kill()
             running.wait()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it answer nobody for a while; then it does all that it was asked meanwhile."""
+        assert self._running is not None
+        self._running.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._running.send_signal(signal.SIGCONT)
 
     def flush(self) -> None:
         """Forget everything."""

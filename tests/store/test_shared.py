@@ -14,7 +14,7 @@ from penstock.accounts import rates
 from penstock.core.errors import ConfigError
 from penstock.store import shared as shared_module
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.ledger import Claims, RateClaim, Refusal
+from penstock.store.ledger import Claims, RateClaim, Refusal, Return
 from penstock.store.shared import LEASE, SharedStore, check_url
 from tests.store.servers import RedisServer
 
@@ -101,11 +101,14 @@ def test_the_script_admits_what_the_rule_admits_and_finds_the_same_arrivals(
         clock, model = Clock(), Model()
         store = await SharedStore.open(redis_url, now=clock)
         await asyncio.to_thread(_flush, redis_url)
-        for kind, amount, other, pause in events:
+        last = "nobody"
+        for number, (kind, amount, other, pause) in enumerate(events):
             clock.now += pause
             if kind == "correction":
-                await store.release("r", "k", amount - other)
-                model.correct(amount - other)
+                await store.give_back([Return(last, "k", amount - other)])
+                if last != "nobody":
+                    model.correct(amount - other)
+                last = "nobody"
                 continue
             kinds = ("requests", "tokens") if kind == "both" else (kind,)
             charges = [rates.charge(amount if kind == "tokens" else 1, per_minute) for kind in kinds]
@@ -114,7 +117,9 @@ def test_the_script_admits_what_the_rule_admits_and_finds_the_same_arrivals(
                 for kind, charged in zip(kinds, charges, strict=True)
             )
             claim = Claims("k", clock.now, None, claimed, None)
-            assert await store.admit("r", claim) == model.admit(claim)
+            refused = model.admit(claim)
+            assert await store.admit(f"r{number}", claim) == refused
+            last = f"r{number}" if refused is None else last
         await store.close()
 
     asyncio.run(compare())
@@ -177,7 +182,7 @@ async def test_a_slot_is_given_back_once(store: SharedStore, clock: Clock) -> No
     for request in ("r1", "r2"):
         await store.admit(request, claims(clock.now, streams=2))
     for _ in range(2):
-        await store.release("r1", "k", 0)
+        await store.give_back([Return("r1", "k", 0)])
 
     assert await store.admit("r3", claims(clock.now, streams=2)) is None
     assert await store.admit("r4", claims(clock.now, streams=2)) == Refusal("streams")
@@ -186,7 +191,7 @@ async def test_a_slot_is_given_back_once(store: SharedStore, clock: Clock) -> No
 async def test_a_slot_that_is_given_back_while_leases_are_renewed_is_free(store: SharedStore, clock: Clock) -> None:
     await store.admit("r1", claims(clock.now, streams=1))
 
-    await asyncio.gather(store.renew([("k", "r1")]), store.release("r1", "k", 0))
+    await asyncio.gather(store.renew([("k", "r1")]), store.give_back([Return("r1", "k", 0)]))
 
     assert await store.admit("r2", claims(clock.now, streams=1)) is None
 
@@ -208,7 +213,43 @@ async def test_what_is_retracted_was_never_taken(store: SharedStore, clock: Cloc
     both = claims(clock.now, streams=1, requests=1)
     await store.admit("r1", both)
 
-    await store.retract("r1", both)
+    await store.give_back([Return("r1", "k", None)])
+
+    assert await store.admit("r2", both) is None
+
+
+async def test_what_is_retracted_twice_is_given_back_once(store: SharedStore, clock: Clock) -> None:
+    for request in ("r1", "r2"):
+        await store.admit(request, claims(clock.now, requests=2))
+
+    for _ in range(2):
+        await store.give_back([Return("r1", "k", None)])
+
+    assert await store.admit("r3", claims(clock.now, requests=2)) is None
+    assert await store.admit("r4", claims(clock.now, requests=2)) is not None
+
+
+async def test_a_rate_is_put_right_once(store: SharedStore, clock: Clock) -> None:
+    charged = RateClaim("tokens", rates.MINUTE, rates.latest(clock.now, rates.MINUTE))
+    claim = Claims("k", clock.now, None, (charged,), None)
+    for request in ("r1", "r2"):
+        clock.now += rates.MINUTE
+        await store.admit(request, claim)
+
+    for _ in range(2):
+        await store.give_back([Return("r2", "k", -rates.MINUTE // 2)])
+
+    refused = await store.admit("r3", claim)
+    assert refused is not None
+    assert refused.arrival - claim.now == rates.MINUTE // 2
+
+
+async def test_what_is_retracted_before_it_arrives_is_never_taken(store: SharedStore, clock: Clock) -> None:
+    """Of two connections nobody knows which is heard first."""
+    both = claims(clock.now, streams=1, requests=1)
+
+    await store.give_back([Return("r1", "k", None)])
+    await store.admit("r1", both)
 
     assert await store.admit("r2", both) is None
 
@@ -220,7 +261,7 @@ async def test_keys_have_nothing_in_common(store: SharedStore, clock: Clock) -> 
 
 async def test_nothing_stays_in_redis_for_ever(store: SharedStore, clock: Clock, redis_url: str) -> None:
     await store.admit("r1", claims(clock.now, streams=1, requests=1))
-    await store.release("r1", "k", 5)
+    await store.give_back([Return("r1", "k", 5), Return("r2", "k", None)])
 
     with redis.Redis.from_url(redis_url) as client:
         assert all(client.ttl(name) > 0 for name in client.scan_iter())

@@ -200,9 +200,9 @@ class Account:
         self._hold = 0 if attempt.cover is None else attempt.cover.amount
         self.covered = budgets.NO_BUDGET if attempt.cover is None else attempt.cover.output
 
-    def _opened_row(self, attempt: Attempt) -> OpenedRow:
+    def _opened_row(self, attempt: Attempt, used: int) -> OpenedRow:
         slot = self._seat.limited_here and self.intent.key.limits.streams is not None
-        return opened_row(self.intent, attempt, self._seat.process, slot)
+        return opened_row(self.intent, attempt, self._seat.process, slot, self._expected - used)
 
     @property
     def hold(self) -> Hold | None:
@@ -215,7 +215,7 @@ class Account:
         Raises:
             Fault: the store is down (`overloaded`).
         """
-        future = self._seat.store.submit(Opening(self._opened_row(self._attempt), claims))
+        future = self._seat.store.submit(Opening(self._opened_row(self._attempt, 0), claims))
         try:
             return await answer_of(future, self._seat.admitting)
         except BaseException:
@@ -230,16 +230,16 @@ class Account:
             Fault: the store is down (`overloaded`).
         """
         attempt, cost = self._attempt, cost_of(self._attempt.tried.price, outcome.usage)
-        following = self._attempt_of(next_)
+        following, totals = self._attempt_of(next_), self._totals.plus(outcome.usage, cost)
         job = Retrial(
             settled_row(self.intent.request, attempt.number, outcome, cost, "retried"),
-            self._opened_row(following),
+            self._opened_row(following, totals.usage.total),
             self.intent.key.id,
             self._used(outcome.usage, cost),
             None if following.cover is None else hold_of(self.intent, following.cover.amount),
         )
         self._moving = future = self._seat.store.submit(job)
-        future.add_done_callback(partial(self._move, self._totals.plus(outcome.usage, cost), following))
+        future.add_done_callback(partial(self._move, totals, following))
         refused = await answer_of(future, self._seat.admitting)
         if refused == "lost":
             raise unavailable()
@@ -265,7 +265,7 @@ class Account:
         attempt, key = self._attempt_of(tried), self.intent.key
         hold = None if attempt.cover is None else hold_of(self.intent, attempt.cover.amount)
         claims = None if hold is None else Claims(key.id, 0, None, (), hold)
-        future = self._seat.store.submit(Opening(self._opened_row(attempt), claims))
+        future = self._seat.store.submit(Opening(self._opened_row(attempt, self._totals.usage.total), claims))
         self._aside += 1
         try:
             refused = await answer_of(future, self._seat.admitting)

@@ -7,10 +7,13 @@ from penstock.accounts import budgets, rates
 from penstock.accounts.budgets import Cover
 from penstock.accounts.entries import Intent, Try
 from penstock.core.errors import ClientFault, ErrorInfo, Fault
-from penstock.store.ledger import Claims, Hold, RateClaim, Refusal
+from penstock.store.ledger import Claims, Hold, RateClaim, Refusal, Return
 
 USUAL_OUTPUT = 500
 """Tokens of output for which a request is let through a limit on tokens; what it really was is put right at its end."""
+
+NEVER = 2**62
+"""Microseconds: an arrival time that no rate reaches."""
 
 STREAMS_RETRY = 1.0
 """Seconds after which it makes sense to look whether another request of the key has ended."""
@@ -23,12 +26,8 @@ class SharedLimits(Protocol):
         """Take the slot and the rates that are claimed, or nothing. The slot is leased for a minute."""
         ...
 
-    async def release(self, request: str, key: str, tokens: int) -> None:
-        """Give the slot back, if the request has one, and add microseconds to the key's rate of tokens."""
-        ...
-
-    async def retract(self, request: str, claims: Claims) -> None:
-        """Give back all that was admitted: nothing came of it."""
+    async def give_back(self, returns: Sequence[Return]) -> None:
+        """Give back what these requests have, or will have: to do it again changes nothing."""
         ...
 
     async def renew(self, slots: Sequence[tuple[str, str]]) -> None:
@@ -84,6 +83,12 @@ def request_claim(intent: Intent, now: int) -> Claims | None:
         return None
     charged = rates.charge(1, per_minute)
     return Claims(intent.key.id, now, None, (RateClaim("requests", charged, rates.latest(now, charged)),), None)
+
+
+def given_back(claims: Claims) -> Claims:
+    """Return claims whose admission undoes that of these rates; it is never refused."""
+    undone = tuple(RateClaim(claim.kind, -claim.charge, NEVER) for claim in claims.rates)
+    return Claims(claims.key, claims.now, None, undone, None)
 
 
 def fault_of(refusal: Refusal, intent: Intent, claims: Claims) -> Fault:

@@ -117,8 +117,11 @@ def cost_of(price: Price | None, usage: Usage) -> int | None:
     return None if price is None else price.cost(usage)
 
 
-def opened_row(intent: Intent, attempt: Attempt, process: str, slot: bool) -> OpenedRow:
-    """Return the row of an attempt that is opened. `slot` is whether it gives one back to the store at its end."""
+def opened_row(intent: Intent, attempt: Attempt, process: str, slot: bool, expected: int) -> OpenedRow:
+    """Return the row of an attempt that is opened. `slot` is whether it gives one back to the store at its end.
+
+    `expected` is for how many tokens a rate has let its request through, less what attempts before it have used.
+    """
     tried, key, cover = attempt.tried, intent.key, attempt.cover
     budget, price = key.budget, tried.price
     return OpenedRow(
@@ -141,6 +144,8 @@ def opened_row(intent: Intent, attempt: Attempt, process: str, slot: bool) -> Op
         None if budget is None else budget.unit,
         None if budget is None else period_of(budget, intent.created_ms),
         slot,
+        None if key.limits.tokens_per_minute is None else expected,
+        key.limits.tokens_per_minute,
         None if price is None else price.written,
         None if price is None else price.version,
     )

@@ -14,22 +14,22 @@ next one that starts, or one that runs beside it, settles what was left open fro
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from penstock.accounts.account import Account, Future, Seat, answer_of
-from penstock.accounts.admission import SharedLimits, claims_of, fault_of, request_claim, unavailable
+from penstock.accounts.account import SETTLEMENT_PATIENCE, Account, Future, Seat, answer_of
+from penstock.accounts.admission import SharedLimits, claims_of, fault_of, given_back, request_claim, unavailable
 from penstock.accounts.entries import Intent, Progress, Row, Try
-from penstock.accounts.recovery import Recovered, called_off, recover
+from penstock.accounts.giving_back import GivingBack
+from penstock.accounts.recovery import Recovered, called_off, limited_elsewhere, recover
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.ledger import Claims, LedgerStore, Noting, Opening, Recovery, Refusal
+from penstock.store.ledger import Claims, LedgerStore, Noting, Opening, Recovery, Return
 from penstock.store.processes import Processes
 
 TICK = 1.0
@@ -69,10 +69,9 @@ class Ledger:
         self._now = now
         self._seat = Seat(self._store, self._processes.id, shared is None, now, self._gone, self._unopened)
         self._live: dict[str, Account] = {}
-        self._claimed: dict[str, Claims] = {}  # of requests that are not opened yet: what `shared` gave them
         self._noting: Future | None = None
         self._ticking: asyncio.Task[None] | None = None
-        self._releasing: set[asyncio.Task[None]] = set()
+        self._returning = None if shared is None else GivingBack(shared)
 
     async def start(self) -> None:
         """Settle what dead processes left open, and begin to note progress.
@@ -96,8 +95,8 @@ class Ledger:
         for account in self._live.values():
             account.leave()
         await self._store.close()
-        if self._releasing:
-            await asyncio.wait(self._releasing, timeout=CLOSING_PATIENCE)
+        if self._returning is not None:
+            await self._returning.close(CLOSING_PATIENCE)
         try:
             await self._processes.forget(self._processes.id)
         except SQLAlchemyError as error:
@@ -116,15 +115,13 @@ class Ledger:
         left = claims
         if claims is not None and self._shared is not None:
             left = await self._claim_shared(self._shared, intent, claims)
-            self._claimed[intent.request] = claims
         self._live[intent.request] = account
         refusal = await account.open(left)
         if refusal is not None and claims is not None:
-            retracting = self._unopened(account)
-            if retracting is not None:  # before the refusal is told; whoever leaves does not stop it
-                await asyncio.wait([retracting])
+            self._unopened(account)
+            if self._returning is not None:  # before the refusal is told
+                await self._returning.done(SETTLEMENT_PATIENCE)
             raise fault_of(refusal, intent, claims)
-        self._claimed.pop(intent.request, None)
         return account
 
     async def admit(self, intent: Intent) -> None:
@@ -140,47 +137,51 @@ class Ledger:
         if self._shared is not None:
             await self._claim_shared(self._shared, intent, claims)
             return
-        refusal = await answer_of(self._store.submit(Opening(None, claims)), self._seat.admitting)
+        admitting = self._store.submit(Opening(None, claims))
+        try:
+            refusal = await answer_of(admitting, self._seat.admitting)
+        except BaseException:
+            admitting.add_done_callback(partial(self._take_back, claims))
+            raise
         if refusal is not None:
             raise fault_of(refusal, intent, claims)
 
     async def _claim_shared(self, shared: SharedLimits, intent: Intent, claims: Claims) -> Claims | None:
         """Take what all machines have in common; return what is left for the store."""
         if claims.streams is not None or claims.rates:
-            admitting = asyncio.ensure_future(shared.admit(intent.request, claims))
             try:
-                refusal = await asyncio.shield(admitting)
+                refusal = await shared.admit(intent.request, claims)
             except StoreUnavailableError as error:
+                self._retract(intent)  # perhaps it was admitted, or will be
                 raise unavailable() from error
             except asyncio.CancelledError:
-                self._release_later(_given_back(shared, intent.request, claims, admitting))
+                self._retract(intent)
                 raise
             if refusal is not None:
                 raise fault_of(refusal, intent, claims)
         return None if claims.hold is None else msgspec.structs.replace(claims, streams=None, rates=())
 
-    def _unopened(self, account: Account) -> asyncio.Task[None] | None:
-        """Forget a request that was not opened; return the task in which all that it had in common is given back."""
-        request = account.intent.request
-        self._live.pop(request, None)
-        claims = self._claimed.pop(request, None)
-        if self._shared is None or claims is None or not (claims.streams is not None or claims.rates):
-            return None
-        return self._release_later(self._shared.retract(request, claims))
+    def _take_back(self, claims: Claims, admitting: Future) -> None:
+        """Give back what the store has let through meanwhile for somebody who was told that it could not."""
+        if admitting.exception() is None and admitting.result() is None:
+            self._store.submit(Opening(None, given_back(claims)))
+
+    def _unopened(self, account: Account) -> None:
+        """Forget a request that was not opened, and give back all that it had in common."""
+        self._live.pop(account.intent.request, None)
+        limits = account.intent.key.limits
+        if limits.requests_per_minute is not None or _counted_to_the_end(account.intent):
+            self._retract(account.intent)
+
+    def _retract(self, intent: Intent) -> None:
+        if self._returning is not None:
+            self._returning.put(Return(intent.request, intent.key.id, None))
 
     def _gone(self, account: Account, correction: int) -> None:
         intent = account.intent
         self._live.pop(intent.request, None)
-        self._claimed.pop(intent.request, None)
-        limits = intent.key.limits
-        if self._shared is not None and (limits.streams is not None or limits.tokens_per_minute is not None):
-            self._release_later(self._shared.release(intent.request, intent.key.id, correction))
-
-    def _release_later(self, release: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(_attempted(release))
-        self._releasing.add(task)
-        task.add_done_callback(self._releasing.discard)
-        return task
+        if self._returning is not None and _counted_to_the_end(intent):
+            self._returning.put(Return(intent.request, intent.key.id, correction))
 
     def note_progress(self) -> None:
         """Submit what has changed since it was noted last, unless that is still under way."""
@@ -221,7 +222,12 @@ class Ledger:
             settlement if following is None or following[0].request != recovered.request else called_off(settlement)
             for (recovered, settlement), following in zip(pairs, (*pairs[1:], None), strict=True)
         ]
-        were_open = await self._store.submit(Recovery(settlements))
+        here = [limited_elsewhere(settlement) for settlement in settlements] if self._returning else settlements
+        were_open = await self._store.submit(Recovery(here))
+        for settlement, was_open in zip(settlements, were_open, strict=True):
+            if self._returning and was_open and settlement.release and settlement.row.state == "settled":
+                request, release = settlement.row.of_request, settlement.release
+                self._returning.put(Return(request, release.key, release.tokens))
         return [recovered for (recovered, _), was_open in zip(pairs, were_open, strict=True) if was_open]
 
     async def _tick(self) -> None:
@@ -239,7 +245,10 @@ class Ledger:
         live = [(account.intent.key, request) for request, account in self._live.items()]
         slots = [(key.id, request) for key, request in live if key.limits.streams is not None]
         if self._shared is not None and slots:
-            await _attempted(self._shared.renew(slots))
+            try:
+                await self._shared.renew(slots)
+            except StoreUnavailableError as error:  # they are, the next time
+                _log.warning("ledger.shared", error=str(error))
 
     async def _look_after(self) -> None:
         try:
@@ -258,17 +267,7 @@ def _noted(changed: Sequence[tuple[Account, Progress]], future: Future) -> None:
             account.noted(progress)
 
 
-async def _given_back(
-    shared: SharedLimits, request: str, claims: Claims, admitting: asyncio.Future[Refusal | None]
-) -> None:
-    """Give back what was admitted to somebody who has left meanwhile, if it was."""
-    if await admitting is None:
-        await shared.retract(request, claims)
-
-
-async def _attempted(change: Coroutine[Any, Any, None]) -> None:
-    """What cannot be released ends with its lease; what cannot be renewed is, the next time."""
-    try:
-        await change
-    except StoreUnavailableError as error:
-        _log.warning("ledger.shared", error=str(error))
+def _counted_to_the_end(intent: Intent) -> bool:
+    """Return whether a request gives something back at its end."""
+    limits = intent.key.limits
+    return limits.streams is not None or limits.tokens_per_minute is not None

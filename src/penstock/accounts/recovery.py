@@ -7,6 +7,7 @@ most, or a provider had not begun to answer.
 import msgspec
 from msgspec import Struct
 
+from penstock.accounts import rates
 from penstock.accounts.entries import Outcome, Row, cost_of, settled_row
 from penstock.accounts.prices import Price
 from penstock.core.outcome import End
@@ -38,7 +39,7 @@ def recover(row: Row, end: End) -> tuple[Recovered, Settlement]:
     used = usage.total if row["budget_unit"] == "tokens" else cost or 0
     settlement = Settlement(
         settled_row(row["request"], row["number"], outcome, cost),
-        Release(row["key"], row["budget_unit"], row["budget_period"], used, row["slot"], 0),
+        Release(row["key"], row["budget_unit"], row["budget_period"], used, row["slot"], _correction(row, usage)),
     )
     return Recovered(row["request"], row["number"], row["process"], row["key"], usage, cost), settlement
 
@@ -46,8 +47,21 @@ def recover(row: Row, end: End) -> tuple[Recovered, Settlement]:
 def called_off(settlement: Settlement) -> Settlement:
     """Return how an open attempt is settled beside which another one is: a request has one end, and one slot."""
     row = settlement.row._replace(state="retried", borne=settlement.row.cost)
-    release = settlement.release and msgspec.structs.replace(settlement.release, used=0, slot=False)
+    release = settlement.release and msgspec.structs.replace(settlement.release, used=0, slot=False, tokens=0)
     return Settlement(row, release)
+
+
+def limited_elsewhere(settlement: Settlement) -> Settlement:
+    """Return how it is settled where not the store has the key's rates."""
+    return Settlement(settlement.row, settlement.release and msgspec.structs.replace(settlement.release, tokens=0))
+
+
+def _correction(row: Row, usage: Usage) -> int:
+    """Return by how many microseconds the key's rate of tokens has to be put right."""
+    per_minute = row["tokens_per_minute"]
+    if per_minute is None:
+        return 0
+    return rates.charge(usage.total, per_minute) - rates.charge(row["expected_tokens"], per_minute)
 
 
 def _seen(row: Row) -> Usage:

@@ -58,6 +58,18 @@ class Refusal(Struct, frozen=True):
     arrival: int = 0
 
 
+class Return(Struct, frozen=True):
+    """What a request gives back of the slots and rates that many machines hold in common.
+
+    `tokens` are microseconds by which the key's rate of tokens is put right; None: nothing came of the request, and all
+    that it was charged is given back.
+    """
+
+    request: str
+    key: str
+    tokens: int | None
+
+
 class Opening(Struct, frozen=True):
     """Make an attempt, if all that it claims can be had. The result is None or a Refusal.
 

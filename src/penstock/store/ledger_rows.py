@@ -29,6 +29,8 @@ class OpenedRow(NamedTuple):
     budget_unit: str | None
     budget_period: str | None
     slot: bool
+    expected_tokens: int | None
+    tokens_per_minute: int | None
     price: str | None
     price_version: str | None
 

@@ -109,6 +109,9 @@ ATTEMPTS = sa.Table(
     sa.Column("budget_unit", sa.Text, nullable=True),
     sa.Column("budget_period", sa.Text, nullable=True),  # the row of budgets: 2026-11-22, 2026-11, total
     sa.Column("slot", sa.Boolean, nullable=False),  # whether it counts in rates as one of the key's streams
+    # What the key's rate of tokens let it through for, less what attempts before it have used; and that rate then.
+    sa.Column("expected_tokens", sa.BigInteger, nullable=True),
+    sa.Column("tokens_per_minute", sa.BigInteger, nullable=True),
     # What it came to; until it is settled, what was seen of it so far.
     sa.Column("progressed_ms", sa.BigInteger, nullable=True),
     sa.Column("end", sa.Text, nullable=True),

@@ -13,6 +13,10 @@ relative to the caller's time, and so is what was found.
 What a key has used is under three names with the same hash tag, so that they are in the same place of a cluster:
 `penstock:{key}:requests` and `:tokens`, theoretical arrival times in microseconds (accounts/rates.py), and `:streams`,
 a sorted set of the requests under way by when their leases end. A lease outlives the process that took it by a minute.
+
+`penstock:{key}:request:...` of each request is what it was charged. It goes when that is given back, so that nothing is
+given back twice, however often it is tried. What is taken back before it was admitted leaves an empty one: it comes
+too late then, for whoever asked has been told that nobody knows.
 """
 
 import asyncio
@@ -25,7 +29,7 @@ import structlog
 
 from penstock.core.errors import ConfigError
 from penstock.store.errors import StoreUnavailableError
-from penstock.store.ledger import Claims, Refusal
+from penstock.store.ledger import Claims, Refusal, Return
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -60,6 +64,9 @@ _ADMIT = (
     _NOW
     + """
 local request, lease, cap = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+if redis.call('GET', KEYS[4]) == '' then
+    return {'streams', 0}
+end
 if cap then
     redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
     if not redis.call('ZSCORE', KEYS[1], request) and redis.call('ZCARD', KEYS[1]) >= cap then
@@ -85,17 +92,36 @@ if cap then
     redis.call('ZADD', KEYS[1], string.format('%.0f', now + lease), request)
     redis.call('PEXPIRE', KEYS[1], string.format('%.0f', lease / 1000))
 end
+local matters = ARGV[7] == '' and lease / 1000 or 86400000
+redis.call('SET', KEYS[4], ARGV[5] .. ' ' .. ARGV[7], 'PX', string.format('%.0f', matters))
 return false
 """
 )
 
-_RELEASE = """
-redis.call('ZREM', KEYS[1], ARGV[1])
-for place = 2, 3 do
-    local amount, arrival = tonumber(ARGV[place]), redis.call('GET', KEYS[place])
+_GIVE_BACK = """
+local request, lease, tokens = ARGV[1], ARGV[2], tonumber(ARGV[3])
+redis.call('ZREM', KEYS[1], request)
+local charged = redis.call('GET', KEYS[4])
+if not charged then
+    if not tokens then
+        redis.call('SET', KEYS[4], '', 'PX', string.format('%.0f', lease / 1000))
+    end
+    return
+elseif charged == '' then
+    return
+end
+redis.call('DEL', KEYS[4])
+local changes = {0, tokens}
+if not tokens then
+    local requests, of_tokens = charged:match('^(%d*) (%d*)$')
+    changes = {-(tonumber(requests) or 0), -(tonumber(of_tokens) or 0)}
+end
+for place, amount in ipairs(changes) do
+    local rate = KEYS[1 + place]
+    local arrival = redis.call('GET', rate)
     if amount ~= 0 and arrival then
-        local kept = redis.call('PTTL', KEYS[place]) + math.max(0, math.ceil(amount / 1000))
-        redis.call('SET', KEYS[place], string.format('%.0f', arrival + amount), 'PX', string.format('%.0f', kept))
+        local kept = redis.call('PTTL', rate) + math.max(0, math.ceil(amount / 1000))
+        redis.call('SET', rate, string.format('%.0f', arrival + amount), 'PX', string.format('%.0f', kept))
     end
 end
 """
@@ -143,7 +169,7 @@ class SharedStore:
         self._client = client
         self._now = now
         self._admit = client.register_script(_ADMIT)
-        self._release = client.register_script(_RELEASE)
+        self._give_back = client.register_script(_GIVE_BACK)
         self._renew = client.register_script(_RENEW)
         self._renewed = asyncio.Event()
         self._renewed.set()
@@ -188,20 +214,21 @@ class SharedStore:
             claim = rates.get(kind)
             arguments += ["", ""] if claim is None else [claim.charge, claim.latest - claims.now]
         async with bounded():
-            refused = await self._admit(_names(claims.key), arguments)
+            refused = await self._admit(_names(claims.key, request), arguments)
         if refused is None:
             return None
         limit = refused[0].decode()
         return Refusal(limit, 0 if limit == "streams" else claims.now + refused[1])
 
-    async def release(self, request: str, key: str, tokens: int) -> None:
-        """Give the slot back, if the request has one, and add microseconds to the key's rate of tokens."""
-        await self._give_back(request, key, 0, tokens)
-
-    async def retract(self, request: str, claims: Claims) -> None:
-        """Give back all that was admitted: nothing came of it."""
-        charges = {claim.kind: -claim.charge for claim in claims.rates}
-        await self._give_back(request, claims.key, charges.get("requests", 0), charges.get("tokens", 0))
+    async def give_back(self, returns: Sequence[Return]) -> None:
+        """Give back what these requests have, if they have it: to do it again changes nothing."""
+        async with bounded():
+            await self._renewed.wait()  # or the slot could be renewed after it was given back
+            pipeline = self._client.pipeline(transaction=False)
+            for one in returns:
+                arguments = [one.request, LEASE, _optional(one.tokens)]
+                await self._give_back(_names(one.key, one.request), arguments, pipeline)
+            await pipeline.execute()
 
     async def renew(self, slots: Sequence[tuple[str, str]]) -> None:
         """Renew the leases of these slots, each a key and a request; also those that Redis has lost."""
@@ -215,7 +242,7 @@ class SharedStore:
             async with bounded():
                 pipeline = self._client.pipeline(transaction=False)
                 for key, requests in of_keys.items():
-                    await self._renew(_names(key)[:1], [self._time(), LEASE, *requests], pipeline)
+                    await self._renew(_names(key, "")[:1], [self._time(), LEASE, *requests], pipeline)
                 await pipeline.execute()
         finally:
             self._renewed.set()
@@ -227,11 +254,6 @@ class SharedStore:
                 await self._client.publish(_CHANNEL, "")
         except StoreUnavailableError as error:
             _log.warning("shared.untold", error=str(error))
-
-    async def _give_back(self, request: str, key: str, requests: int, tokens: int) -> None:
-        async with bounded():
-            await self._renewed.wait()  # or the slot could be renewed after it was given back
-            await self._release(_names(key), [request, requests, tokens])
 
     def _time(self) -> int | str:
         return "" if self._now is None else self._now()
@@ -301,8 +323,8 @@ def told_as_ours() -> Generator[None]:
         raise StoreUnavailableError(told or f"no answer within {PATIENCE:g} s") from error
 
 
-def _names(key: str) -> list[str]:
-    return [f"penstock:{{{key}}}:{kind}" for kind in ("streams", "requests", "tokens")]
+def _names(key: str, request: str) -> list[str]:
+    return [f"penstock:{{{key}}}:{kind}" for kind in ("streams", "requests", "tokens", f"request:{request}")]
 
 
 def _optional(number: int | None) -> int | str:

@@ -75,6 +75,8 @@ def _make_attempts() -> None:
         sa.Column("budget_unit", sa.Text, nullable=True),
         sa.Column("budget_period", sa.Text, nullable=True),
         sa.Column("slot", sa.Boolean, nullable=False),
+        sa.Column("expected_tokens", sa.BigInteger, nullable=True),
+        sa.Column("tokens_per_minute", sa.BigInteger, nullable=True),
         sa.Column("progressed_ms", sa.BigInteger, nullable=True),
         sa.Column("end", sa.Text, nullable=True),
         sa.Column("error", sa.Text, nullable=True),

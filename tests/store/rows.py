@@ -8,13 +8,13 @@ import sqlalchemy as sa
 from penstock.store.database import Database
 from penstock.store.schema import ATTEMPTS
 
-_OPENED = {"process": "p", "state": "settled", "input_estimate": 0, "hold": 0, "slot": False}
+OPENED: dict[str, Any] = {"process": "p", "state": "settled", "input_estimate": 0, "hold": 0, "slot": False}
 
 
 async def write_requests(database: Database, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write requests, given as rows of the view, each as its only attempt."""
     attempts = [
-        _OPENED | {"request": row["id"], "number": row["attempts"], "started_ms": row["created_ms"]} | row
+        OPENED | {"request": row["id"], "number": row["attempts"], "started_ms": row["created_ms"]} | row
         for row in rows
     ]
     async with database.engine.begin() as connection:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from penstock.store.schema import ATTEMPTS
 from tests.server.admin.administering import BASE, NOW, TOKEN, Admin
-from tests.store.rows import write_requests
+from tests.store.rows import OPENED, write_requests
 
 pytestmark = pytest.mark.anyio
 
@@ -167,3 +168,32 @@ async def test_requests_can_be_filtered(admin: Admin) -> None:
         ("provider=none", []),
     ):
         assert [row["id"] for row in (await admin.get(f"/requests?{query}"))["data"]] == expected
+
+
+async def test_one_request_is_shown_with_its_attempts(admin: Admin) -> None:
+    await write(admin, {"id": "req_1"})
+
+    answer = await admin.get("/requests/req_1")
+
+    assert answer["request"] == (await admin.get("/requests?id=req_1"))["data"][0]
+    [attempt] = answer["attempts"]
+    assert (attempt["number"], attempt["state"], attempt["end"]) == (1, "settled", "completed")
+    assert (attempt["uncached_tokens"], attempt["output_tokens"], attempt["cost_usd"]) == (10, 7, "0.0015")
+    assert (attempt["provider"], attempt["borne_usd"]) == ("lab", None)
+
+
+async def test_a_request_under_way_has_attempts_only(admin: Admin) -> None:
+    async with admin.database.engine.begin() as connection:
+        row = {**OPENED, "request": "req_1", "number": 1, "state": "open", "created_ms": 0, "started_ms": 0}
+        own = {name: value for name, value in ROW.items() if name in ATTEMPTS.c}
+        await connection.execute(ATTEMPTS.insert().values(own | row | {"end": None, "usage_source": None}))
+
+    answer = await admin.get("/requests/req_1")
+
+    assert answer["request"] is None
+    assert [(attempt["state"], attempt["end"]) for attempt in answer["attempts"]] == [("open", None)]
+
+
+async def test_a_request_that_is_not_there_is_not_found(admin: Admin) -> None:
+    status, answer = await admin.ask("GET", "/requests/req_nowhere")
+    assert (status, answer["error"]["code"]) == (404, "request_not_found")

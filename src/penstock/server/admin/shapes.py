@@ -296,6 +296,65 @@ class RequestList(Struct, frozen=True):
     next: str | None
 
 
+class AttemptShown(Struct, frozen=True):
+    """One call of a provider. Tokens are null where nobody counted them.
+
+    Attributes:
+        number: 1, 2 ...
+        started: when it began.
+        state: open, if it is under way; retried, if another followed; settled, if it was the last.
+        model: as its client asked for it.
+        end: how it ended; null while it is under way, as all that is known only then.
+        error: what was wrong, if it did not complete.
+        usage_source: who counted: provider, partial, estimate or checkpoint.
+        cost_usd: null if nobody knows the price.
+        borne_usd: what of the request's cost nobody is charged.
+        price_version: where the price comes from.
+        first_output_ms: after `started`.
+        gap_median_ms: between chunks of output.
+    """
+
+    number: int
+    started: Moment
+    state: Literal["open", "retried", "settled"]
+    key: str
+    key_name: str
+    model: str
+    provider: str
+    upstream_model: str
+    upstream_protocol: str
+    client_protocol: str
+    stream: bool
+    end: End | None
+    error: str | None
+    uncached_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    cache_write_1h_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    usage_source: str | None
+    cost_usd: Dollars | None
+    borne_usd: Dollars | None
+    price_version: str | None
+    first_output_ms: int | None
+    duration_ms: int | None
+    gap_median_ms: int | None
+    gap_longest_ms: int | None
+
+
+class RequestDetails(Struct, frozen=True):
+    """One request.
+
+    Attributes:
+        request: null while it is under way.
+        attempts: calls of providers, the first first.
+    """
+
+    request: RequestShown | None
+    attempts: list[AttemptShown]
+
+
 # ---- providers and prices --------------------------------------------------------------------------------------------
 
 

@@ -7,11 +7,21 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from penstock.accounts.usage import GROUPS, NONE, csv_table, period, record, request_record
-from penstock.core.errors import bad_request
+from penstock.accounts.usage import GROUPS, NONE, attempt_record, csv_table, period, record, request_record
+from penstock.core.errors import ClientFault, ErrorInfo, bad_request
 from penstock.server.admin.desk import Desk
 from penstock.server.admin.route import Asked
-from penstock.server.admin.shapes import Nothing, RequestList, RequestShown, RequestsQuery, Sums, Usage, UsageQuery
+from penstock.server.admin.shapes import (
+    AttemptShown,
+    Nothing,
+    RequestDetails,
+    RequestList,
+    RequestShown,
+    RequestsQuery,
+    Sums,
+    Usage,
+    UsageQuery,
+)
 from penstock.server.http import Response
 from penstock.store.usage import Cursor, Filter, Group
 from penstock.upstreams.settings import did_you_mean
@@ -44,6 +54,16 @@ async def list_requests(desk: Desk, asked: Asked[RequestsQuery, Nothing]) -> Req
     page = await desk.usage.page(which, query.limit, before)
     shown = [msgspec.convert(request_record(row), RequestShown) for row in page.requests]
     return RequestList(shown, page.next and _written_cursor(page.next))
+
+
+async def show_request(desk: Desk, asked: Asked[Nothing, Nothing]) -> RequestDetails:
+    """Show one request and each call of a provider that was made for it, by the id that `x-request-id` told."""
+    over = (await desk.usage.page(Filter(id=asked.which), 1)).requests
+    attempts = [msgspec.convert(attempt_record(row), AttemptShown) for row in await desk.usage.attempts(asked.which)]
+    if not attempts:
+        told = f"There is no request {asked.which[:100]!r}. One that reached no provider is not kept."
+        raise ClientFault(ErrorInfo("not_found", told, code="request_not_found"))
+    return RequestDetails(msgspec.convert(request_record(over[0]), RequestShown) if over else None, attempts)
 
 
 def _filter(desk: Desk, query: UsageQuery | RequestsQuery) -> Filter:

@@ -1,5 +1,7 @@
 """Keys, the ledger, budgets, rates and streams; and an index with all that the pruning of responses looks at."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -53,6 +55,18 @@ def _make_keys() -> None:
     op.create_index("ix_key_secrets_key", "key_secrets", ["key"])
 
 
+def _claims() -> list[sa.Column[Any]]:
+    """Return the columns of what is given back or put right when an attempt is settled."""
+    return [
+        sa.Column("hold", sa.BigInteger, nullable=False),
+        sa.Column("budget_unit", sa.Text, nullable=True),
+        sa.Column("budget_period", sa.Text, nullable=True),
+        sa.Column("slot", sa.Boolean, nullable=False),
+        sa.Column("expected_tokens", sa.BigInteger, nullable=True),
+        sa.Column("tokens_per_minute", sa.BigInteger, nullable=True),
+    ]
+
+
 def _make_attempts() -> None:
     op.create_table(
         "attempts",
@@ -71,12 +85,7 @@ def _make_attempts() -> None:
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("started_ms", sa.BigInteger, nullable=False),
         sa.Column("input_estimate", sa.BigInteger, nullable=False),
-        sa.Column("hold", sa.BigInteger, nullable=False),
-        sa.Column("budget_unit", sa.Text, nullable=True),
-        sa.Column("budget_period", sa.Text, nullable=True),
-        sa.Column("slot", sa.Boolean, nullable=False),
-        sa.Column("expected_tokens", sa.BigInteger, nullable=True),
-        sa.Column("tokens_per_minute", sa.BigInteger, nullable=True),
+        *_claims(),
         sa.Column("progressed_ms", sa.BigInteger, nullable=True),
         sa.Column("end", sa.Text, nullable=True),
         sa.Column("error", sa.Text, nullable=True),

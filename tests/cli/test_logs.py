@@ -13,9 +13,10 @@ import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from penstock.cli.logs import configure_logs
-from penstock.cli.masking import Masking, secrets_of
+from penstock.cli.masking import Masking, masked_by, secrets_of
 from penstock.config import parse
 
 
@@ -221,3 +222,33 @@ def test_what_is_in_too_many_words_is_not_masked(monkeypatch: pytest.MonkeyPatch
         mask.learn(["none"])
         structlog.get_logger("test").info("call", error="none")
     assert json.loads(stderr.buffer.getvalue())["error"] == "none"
+
+
+SHORT = """
+[server]
+host = "127.0.0.1"
+[providers.own]
+protocol = "openai-chat"
+base_url = "http://127.0.0.1:1/v1"
+api_key = "sk-1"
+[shared]
+url = "redis://:red@127.0.0.1:6379/0"
+"""
+
+
+def test_a_secret_that_is_too_short_to_be_masked_is_told_of_at_the_start() -> None:
+    """To overwrite "sk-1" wherever it stands would spoil other words; whoever sets it has to know that it is shown."""
+    mask = Masking()
+    with capture_logs() as lines:
+        masked_by(mask, parse(SHORT, {}), {"OPENAI_API_KEY": "short"})
+
+    told = [line["where"] for line in lines if line["event"] == "secret_too_short"]
+    assert sorted(told) == ["providers.openai.credential", "providers.own.api_key", "shared.url"]
+    assert "sk-1" not in str(lines)
+    assert mask.line("model task-1 of sk-1") == "model task-1 of sk-1"
+
+
+def test_secrets_of_eight_characters_are_masked_and_not_told_of() -> None:
+    with capture_logs() as lines:
+        masked_by(Masking(), parse(SHORT.replace("sk-1", "sk-12345").replace(":red@", ":red12345@"), {}), {})
+    assert lines == []

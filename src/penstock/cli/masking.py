@@ -12,14 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
+import structlog
 from msgspec import Struct
 
 from penstock.config import Config
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
-from penstock.upstreams.redact import mask_keys, spellings
+from penstock.upstreams.redact import MIN_SECRET, mask_keys, spellings
 
 _MASK = "[key]"
+
+_log = structlog.get_logger("penstock.config")
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@\"']*):[^/\s@\"']+@")
 
@@ -57,36 +60,54 @@ class Masking:
 
 
 def masked_by(mask: Masking, config: Config, environ: Mapping[str, str]) -> Config:
-    """Return a configuration whose secrets no line of the log will show."""
+    """Return a configuration whose secrets no line of the log will show; of those too short for that, say so."""
     mask.learn(secrets_of(config, environ))
+    for where in short_secrets(config, environ):
+        _log.warning("secret_too_short", where=where, says=f"fewer than {MIN_SECRET} characters are not masked in logs")
     return config
+
+
+def short_secrets(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """Return where secrets stand that are too short to be looked for by their text, each once."""
+    found: dict[str, str] = {}
+    for where, secret in _held_by(_holding(config, environ), ""):
+        text = secret.reveal()
+        for short in (text, *_passwords(text)):
+            if 0 < len(short) < MIN_SECRET:
+                found.setdefault(short, where.lstrip("."))
+    return list(dict.fromkeys(found.values()))
 
 
 def secrets_of(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     """Yield every secret that a configuration and the environment give the gateway, and the passwords in its URLs."""
-    held: list[Any] = [config]
-    with contextlib.suppress(ConfigError):  # whoever uses it says what is wrong with it
-        held.append(config.catalog(environ, "http://127.0.0.1:1").providers)
-    for secret in _held_by(held):
+    for _, secret in _held_by(_holding(config, environ), ""):
         text = secret.reveal()
         yield text
         yield from _passwords(text)
 
 
-def _held_by(value: object) -> Iterator[Secret]:
-    """Yield all secrets in a value, however deep: no field has to be named here to be masked."""
+def _holding(config: Config, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what holds secrets, by what it is called where one is told of."""
+    held: dict[str, Any] = {"": config}
+    with contextlib.suppress(ConfigError):  # whoever uses it says what is wrong with it
+        held["providers"] = config.catalog(environ, "http://127.0.0.1:1").providers
+    return held
+
+
+def _held_by(value: object, where: str) -> Iterator[tuple[str, Secret]]:
+    """Yield all secrets in a value, however deep, and where: no field has to be named here to be masked."""
     match value:
         case Secret():
-            yield value
+            yield where, value
         case Struct():
             for field in value.__struct_fields__:
-                yield from _held_by(getattr(value, field))
+                yield from _held_by(getattr(value, field), f"{where}.{field}")
         case Mapping():
-            for entry in cast("Mapping[object, object]", value).values():
-                yield from _held_by(entry)
+            for name, entry in cast("Mapping[object, object]", value).items():
+                yield from _held_by(entry, f"{where}.{name}" if name else where)
         case Sequence() if not isinstance(value, str | bytes):
             for entry in cast("Sequence[object]", value):
-                yield from _held_by(entry)
+                yield from _held_by(entry, f"{where}.{getattr(entry, 'name', '')}".rstrip("."))
         case _:
             pass
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from chaos import drain, failover, hostile, invariance, kills, report, resume, soak, truncation
+from chaos import drain, failover, hostile, invariance, kills, report, restart, resume, soak, truncation
 from chaos.report import Options, Report
 
 
@@ -26,6 +26,7 @@ PROGRAMMES = {
     "failover": Programme("what fails before its first output is answered by another target", failover.run),
     "kills": Programme("every call of a provider is in the books exactly once, whatever dies when", kills.run),
     "resume": Programme("a stream that was dropped is read on, whole, and paid for once", resume.run),
+    "restart": Programme("after a kill a stream is read to what was written, or gone, and has no hole", restart.run),
     "drain": Programme("a stop that was asked for lets every stream end, and nothing waits after the last", drain.run),
     "hostile": Programme(
         "clients that are slow, read nothing or leave cost little, and cost others nothing", hostile.run

@@ -2,14 +2,23 @@
 
 Clients come back by the request that they send again with its idempotency key, or by the id of the stream, and go on
 behind the last event that they have. In the end each stream is asked for once more, and must be the same bytes.
+
+Then two hundred come back at once, to answers of 256 KiB each, and it is measured how long each waits for its first
+byte. Their connections are open, and they are in a process of their own.
 """
 
 import asyncio
+import statistics
+import tempfile
+from pathlib import Path
 
 import structlog
 
 from chaos.report import Figure, Options, Report, at_most, count
+from tests.cli.clients_at_once import all_at_once
+from tests.cli.coming_back import READERS, kept, resident
 from tests.server.dropping import WORDS, long_stream, many
+from tests.server.hostile.process import percentile
 from tests.server.reading import calls_told, read
 from tests.serving import CALLS, Gateway, replaying, serving
 
@@ -23,10 +32,24 @@ DROPS = 3
 PAUSE = 0.02
 """Seconds between two events."""
 
+ROUNDS = 9
+"""How often all come back at once; what counts is the median."""
+
+LONGEST_WAIT = 50
+"""Milliseconds to the first byte, on a machine that does nothing else."""
+
+MOST_GROWN = 64
+"""MiB."""
+
 
 def run(options: Options) -> Report:
     """Drop streams, and come back to them."""
-    return asyncio.run(_run(options.seed, QUICK if options.quick else FULL))
+    report = asyncio.run(_run(options.seed, QUICK if options.quick else FULL))
+    with tempfile.TemporaryDirectory() as directory:
+        waits, grown = asyncio.run(_at_once(Path(directory), 1 if options.quick else ROUNDS))
+    figures = [_wait(way, seconds, options) for way, seconds in waits.items()]
+    figures.append(at_most(f"more memory after all {READERS} have come back", grown / 2**20, MOST_GROWN, "MiB"))
+    return Report(report.figures + figures, report.failures, report.notes)
 
 
 async def _run(seed: int, streams: int) -> Report:
@@ -46,6 +69,25 @@ async def _run(seed: int, streams: int) -> Report:
         at_most("calls in the log that ended otherwise", len(books) - books.count("completed"), 0, "calls"),
     ]
     return Report(figures, broken, [f"{TOGETHER} at a time; all four protocols by turns, by key and by id"])
+
+
+async def _at_once(directory: Path, rounds: int) -> tuple[dict[str, float], int]:
+    """Return the p99 of the seconds to the first byte by way to come back, and the bytes that memory grew by."""
+    async with kept(directory) as (process, answers, _):
+        before, waits = resident(process), dict[str, float]()
+        for way in answers[0].ways_back():
+            requests = [answer.ways_back()[way] for answer in answers]
+            seen = [await all_at_once(process.address, requests) for _ in range(rounds)]
+            waits[way] = statistics.median(percentile(one.first, 0.99) for one in seen)
+        return waits, resident(process) - before
+
+
+def _wait(way: str, seconds: float, options: Options) -> Figure:
+    """Return the figure of a wait: a short run, beside the suite, only tells it."""
+    name, found = f"p99 to the first byte of {READERS} at once, by {way}", seconds * 1000
+    if options.quick:
+        return Figure(f"{name}, ms", round(found, 1))
+    return at_most(name, found, LONGEST_WAIT, "ms")
 
 
 async def _dropped(gateway: Gateway, seed: int, where: str) -> list[str]:

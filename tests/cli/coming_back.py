@@ -71,3 +71,11 @@ async def kept(directory: Path) -> AsyncIterator[tuple[Process, list[Kept], Upst
 
         answers = await asyncio.gather(*(one(f"n{number}") for number in range(READERS)))
         yield process, list(answers), upstream
+
+
+def resident(process: Process) -> int:
+    """Return the bytes of memory that a process has."""
+    status = Path(f"/proc/{process.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,26 +9,18 @@ from typing import Any
 import openai
 import pytest
 
-from tests.cli.test_several_processes import Process, serve
+from tests.cli.killing import all_of, counting, durable, get, kill, killed, post
+from tests.cli.test_several_processes import Process
 from tests.server.canned import STREAMS
 from tests.server.reading import answer_of, text_of
-from tests.serving import CALLS, END, KEY, OTHER_KEY, STREAM_HEAD, Act, Upstream, chunk, replaying
+from tests.serving import CALLS, END, KEY, OTHER_KEY, STREAM_HEAD, Act, chunk, replaying
 
 pytestmark = pytest.mark.anyio
-
-PIECE = b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%d "},"finish_reason":null}]}\n\n'
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def counting(pieces: int, pause: float) -> tuple[Act, ...]:
-    acts: list[Act] = [STREAM_HEAD]
-    for number in range(pieces):
-        acts += [chunk(PIECE % number), pause]
-    return (*acts, END)
 
 
 def slowly(protocol: str, pause: float) -> tuple[Act, ...]:
@@ -40,99 +30,11 @@ def slowly(protocol: str, pause: float) -> tuple[Act, ...]:
     return (*acts, END)
 
 
-@contextlib.asynccontextmanager
-async def durable(
-    directory: Path, upstream: Upstream, protocol: str, *options: str, rest: str = "", journal: str = "sqlite"
-) -> AsyncIterator[Process]:
-    settings = upstream.provider(protocol)
-    assert settings.api_key is not None
-    config = f"""
-admin.enabled = false
-[[keys]]
-name = "k"
-key = "{KEY}"
-[[keys]]
-name = "other"
-key = "{OTHER_KEY}"
-[streams]
-journal = "{journal}"
-{rest}
-[providers.lab]
-protocol = "{protocol}"
-base_url = "{settings.base_url}"
-api_key = "{settings.api_key.reveal()}"
-"""
-    async with serve(directory, config, *options) as process:
-        yield process
-
-
-def post(process: Process, protocol: str, name: str, **headers: str) -> Any:
-    path, body = CALLS[protocol]
-    given = {"authorization": f"Bearer {KEY}", "idempotency-key": name} | headers
-    return process.session.post(process.address + path, json=body, headers=given)
-
-
-def get(process: Process, id_: str, key: str = KEY, method: str = "GET", after: str = "") -> Any:
-    url = f"{process.address}/v1/streams/{id_}{after}"
-    return process.session.request(method, url, headers={"authorization": f"Bearer {key}"})
-
-
-async def all_of(response: Any) -> tuple[bytes, bool]:
-    """Return what came, and whether it ended as a body should."""
-    seen = b""
-    try:
-        async for data in response.content.iter_any():
-            seen += data
-    except Exception:
-        return seen, False
-    return seen, True
-
-
-async def kill(process: Process) -> None:
-    process.process.send_signal(signal.SIGKILL)
-    await asyncio.to_thread(process.process.wait)
-
-
-def integrity(directory: Path) -> str:
-    with contextlib.closing(sqlite3.connect(directory / "data" / "journals.db")) as connection:
-        return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
-
-
 @pytest.mark.promise("1.7")
 async def test_twenty_streams_of_a_killed_process_are_read_to_the_last_event_that_was_written(tmp_path: Path) -> None:
-    async with replaying(counting(500, 0.02)) as upstream:
-        async with durable(tmp_path, upstream, "openai-chat") as first:
-
-            async def read(number: int) -> tuple[str, bytes]:
-                async with post(first, "openai-chat", f"n{number}") as response:
-                    assert response.status == 200
-                    return response.headers["x-stream-id"], (await all_of(response))[0]
-
-            reading = [asyncio.ensure_future(read(number)) for number in range(20)]
-            await asyncio.sleep(3)
-            await kill(first)
-            live = await asyncio.gather(*reading)
-        calls = len(upstream.requests)
-        async with durable(tmp_path, upstream, "openai-chat") as second:
-            for number, (id_, seen) in enumerate(live):
-                async with get(second, id_) as response:
-                    assert response.status == 200
-                    assert response.headers["x-stream-id"] == id_
-                    kept, well = await all_of(response)
-                assert not well
-                events = kept.split(b"\n\n")
-                assert b'"interrupted"' in events[-2]
-                prefix = b"".join(event + b"\n\n" for event in events[:-2])
-                assert prefix.startswith(PIECE[:5])
-                assert seen.startswith(prefix) or prefix.startswith(seen)
-                async with post(second, "openai-chat", f"n{number}") as again:
-                    assert (await all_of(again))[0] == kept
-                async with get(second, id_, after=f"?after={len(events) - 4}") as rest:
-                    assert (await all_of(rest))[0] == b"".join(event + b"\n\n" for event in events[-3:-1])
-                async with get(second, id_, OTHER_KEY) as foreign:
-                    assert foreign.status == 404
-        assert len(upstream.requests) == calls == 20
-    assert integrity(tmp_path) == "ok"
+    left = await killed(tmp_path, 20, 2.5)
+    assert left.broken == []
+    assert left.read_on == left.calls == 20
 
 
 @pytest.mark.parametrize("protocol", list(CALLS))

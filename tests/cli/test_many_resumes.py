@@ -3,14 +3,12 @@
 How long they wait is measured by `python -m chaos --only resume`, on a machine that does nothing else.
 """
 
-import re
 from pathlib import Path
 
 import pytest
 
 from tests.cli.clients_at_once import all_at_once
-from tests.cli.coming_back import READERS, SIZE, kept
-from tests.cli.test_several_processes import Process
+from tests.cli.coming_back import READERS, SIZE, kept, resident
 
 pytestmark = pytest.mark.anyio
 
@@ -18,14 +16,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def resident(process: Process) -> int:
-    """Return the bytes of memory that a process has."""
-    status = Path(f"/proc/{process.process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) * 1024
 
 
 @pytest.mark.promise("1.5")

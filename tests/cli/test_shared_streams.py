@@ -11,7 +11,8 @@ import openai
 import pytest
 import redis
 
-from tests.cli.test_durable_streams import all_of, counting, get, kill, post, sdk, slowly
+from tests.cli.killing import all_of, counting, get, kill, post
+from tests.cli.test_durable_streams import sdk, slowly
 from tests.cli.test_several_processes import Process, serve
 from tests.serving import CALLS, END, HANG, KEY, OTHER_KEY, STREAM_HEAD, Act, Upstream, chunk, replaying
 from tests.store.servers import RedisServer

@@ -11,7 +11,8 @@ import openai
 import pytest
 from google import genai
 
-from tests.cli.test_durable_streams import all_of, counting, durable, get, post, sdk
+from tests.cli.killing import all_of, counting, durable, get, post
+from tests.cli.test_durable_streams import sdk
 from tests.cli.test_several_processes import Process
 from tests.server.canned import STREAMS
 from tests.serving import CALLS, HANG, KEY, STREAM_HEAD, Act, chunk, replaying

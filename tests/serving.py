@@ -17,7 +17,7 @@ import aiohttp
 
 from penstock.accounts.directory import KeyDirectory
 from penstock.accounts.keys import StaticKey
-from penstock.config import Config, Limits, ResponsesSettings, ServerSettings
+from penstock.config import Config, Limits, ResponsesSettings, ServerSettings, StreamsSettings
 from penstock.core.secret import Secret
 from penstock.server.app import Service, start
 from penstock.store.database import Database
@@ -171,6 +171,7 @@ async def serving(
     heartbeat: float = 15.0,
     timeouts: Timeouts = Timeouts(),  # noqa: B008 - it is frozen
     limits: Limits = Limits(),  # noqa: B008 - likewise
+    streams: StreamsSettings = StreamsSettings(),  # noqa: B008 - likewise
     **providers: ProviderSettings,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway in front of some providers; it takes `KEY` and `OTHER_KEY`."""
@@ -182,6 +183,7 @@ async def serving(
             for name, target in (aliases or {}).items()
         },
         timeouts=timeouts,
+        streams=streams,
         responses=responses or ResponsesSettings(),
     )
     keys = [StaticKey("test", Secret(KEY)), StaticKey("other", Secret(OTHER_KEY))]

@@ -106,6 +106,10 @@ class ClientStalledError(ConnectionError):
     """A client took nothing for so long that its connection was closed."""
 
 
+OnGone = Callable[[ConnectionError | CallCancelledError], object]
+"""Is called when whoever waits for an answer has left, or has cancelled the call."""
+
+
 class Client(Protocol):
     """The client's end of a streamed answer. What goes before the first byte can still become an HTTP error."""
 
@@ -133,7 +137,7 @@ class Client(Protocol):
         """Send the last bytes, and cut the connection so that the body stays visibly incomplete."""
         ...
 
-    def on_gone(self, callback: Callable[[ConnectionError | CallCancelledError], object]) -> None:
+    def on_gone(self, callback: OnGone) -> None:
         """Call back, at once if need be, when the client has left or has cancelled the call.
 
         Without it a client that leaves ends the task that serves it.

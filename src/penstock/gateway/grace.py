@@ -12,8 +12,8 @@ import asyncio
 from collections.abc import Callable
 
 from penstock.core.errors import Fault
-from penstock.gateway.call import Call, CallCancelledError, Client
-from penstock.gateway.journal import Journal, OnGone
+from penstock.gateway.call import Call, CallCancelledError, Client, OnGone
+from penstock.gateway.journal import Journal
 from penstock.gateway.resuming import fingerprint
 
 

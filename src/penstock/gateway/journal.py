@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Literal, Protocol
 
 from penstock.core.errors import ClientFault, ErrorInfo, Fault
-from penstock.gateway.call import CallCancelledError, Client
+from penstock.gateway.call import CallCancelledError, Client, OnGone
 from penstock.wire.sse import SseReader
 
 HIGH_WATER = 256 * 1024
@@ -31,8 +31,6 @@ BATCH = 64 * 1024
 """Bytes that a reader takes at a time from then on."""
 
 End = Literal["complete", "broken"]
-
-OnGone = Callable[[ConnectionError | CallCancelledError], object]
 
 
 def expired() -> ClientFault:

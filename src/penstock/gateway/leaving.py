@@ -1,4 +1,4 @@
-"""What becomes of a streamed answer when its client leaves.
+"""What becomes of an answer when its client leaves.
 
 Its provider is told at once, however silent it is: the call is cancelled, and settled with what was received. Some
 providers go on and bill all of it whoever listens; theirs is read to the end, for the count of what is paid anyway.
@@ -7,12 +7,14 @@ providers go on and bill all of it whoever listens; theirs is read to the end, f
     leaving = Leaving(run, outlet, drains)  from here on the client may leave
     ...
     leaving.why                             it did, or somebody cancelled the call in its name
+
+Who waits for a whole answer is a `Waiter` instead: nothing is written to it meanwhile.
 """
 
 import asyncio
 from collections.abc import Callable
 
-from penstock.gateway.call import STALLED, CallCancelledError, Client, ClientStalledError
+from penstock.gateway.call import STALLED, CallCancelledError, Client, ClientStalledError, OnGone
 from penstock.gateway.run import Run
 
 MAX_DRAINS = 64
@@ -45,6 +47,19 @@ class Outlet:
         self.on_gone = client.on_gone
 
 
+class Waiter:
+    """A client of a whole answer: until that is there it can do nothing but leave."""
+
+    __slots__ = ("on_gone",)
+
+    def __init__(self, on_gone: Callable[[OnGone], object]) -> None:
+        """Take what is told whom to call when it leaves."""
+        self.on_gone = on_gone
+
+    def lead_to(self, client: Client) -> None:
+        """Write to nobody, as before."""
+
+
 class Drain:
     """Takes the rest of an answer for nobody, up to a limit."""
 
@@ -72,7 +87,7 @@ class Drain:
     async def abort(self, data: bytes) -> None:
         """Take the last bytes."""
 
-    def on_gone(self, callback: Callable[[LeavingError], object]) -> None:
+    def on_gone(self, callback: OnGone) -> None:
         """Never call back."""
 
 
@@ -84,13 +99,13 @@ class Drains:
 
 
 class Leaving:
-    """Waits for the client of one stream to leave. It must be made by the task that serves the stream.
+    """Waits for the client of one answer to leave. It must be made by the task that serves it.
 
     Attributes:
         why: what the client did, once it is gone.
     """
 
-    def __init__(self, run: Run, outlet: Outlet, drains: Drains) -> None:
+    def __init__(self, run: Run, outlet: Outlet | Waiter, drains: Drains) -> None:
         self.why: LeavingError | None = None
         self._run = run
         self._outlet = outlet

@@ -24,7 +24,7 @@ from penstock.accounts.keys import Key
 from penstock.config import StreamsSettings
 from penstock.core.errors import ClientFault, ErrorInfo, Fault, bad_request
 from penstock.gateway.background import Renaming, Running
-from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer
+from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, OnGone, WholeAnswer
 from penstock.gateway.detached import Detached
 from penstock.gateway.durable import INTERRUPTED, Durable
 from penstock.gateway.journal import Journal, Room, expired
@@ -63,7 +63,7 @@ class Served(Protocol):
         """Serve a call whose answer is streamed."""
         ...
 
-    async def answer(self, call: Call) -> WholeAnswer:
+    async def answer(self, call: Call, on_gone: Callable[[OnGone], object]) -> WholeAnswer:
         """Serve a call whose answer is not."""
         ...
 
@@ -289,7 +289,7 @@ class Resuming:
             call = msgspec.structs.replace(call, echo=echo)
         call = msgspec.structs.replace(call, way_back=lambda: self._way_back(detached))
         if not call.inbound.stream:
-            answer = await self._gateway.answer(call)
+            answer = await self._gateway.answer(call, journal.on_gone)
             if call.keep is not None:
                 await call.keep(answer.body)
             await journal.start(answer.headers, b"")

@@ -6,7 +6,9 @@ after it, a failure is the client protocol's error event, and then the connectio
 cut, so that no SDK can mistake the break for an end. The last byte waits until the ledger has what it cost.
 """
 
+import asyncio
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import msgspec
@@ -15,13 +17,13 @@ import structlog
 from penstock.core.errors import Fault
 from penstock.gateway.attempt import PLAIN, Attempt
 from penstock.gateway.begun import Begun
-from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, WholeAnswer, with_way_back
+from penstock.gateway.call import CANCELLED, Call, CallCancelledError, Client, OnGone, WholeAnswer, with_way_back
 from penstock.gateway.call_log import CallLog
 from penstock.gateway.continuing import Continuing
 from penstock.gateway.counting import TokenCounter
 from penstock.gateway.hedging import Hedging
 from penstock.gateway.learning import TokenFits
-from penstock.gateway.leaving import Drains, Leaving, Outlet
+from penstock.gateway.leaving import Drains, Leaving, Outlet, Waiter
 from penstock.gateway.opening import Opener
 from penstock.gateway.passing import Passing
 from penstock.gateway.pouring import Pouring
@@ -80,21 +82,29 @@ class Gateway:
         await self._hedging.close()
         self._log.flush()
 
-    async def answer(self, call: Call) -> WholeAnswer:
-        """Serve a call whose answer is not streamed.
+    async def answer(self, call: Call, on_gone: Callable[[OnGone], object]) -> WholeAnswer:
+        """Serve a call whose answer is not streamed; `on_gone` is told whom to call when nobody waits for it any more.
 
         Raises:
             ClientFault: the request cannot be served as it stands, or its key may not.
             UpstreamFault: the provider failed.
+            CancelledError: nobody waits for the answer.
         """
         run = Run(call, self._books)
+        leaving = Leaving(run, Waiter(on_gone), self._drains)
         try:
             whole = await self._opener.whole(run)
         except BaseException as error:
-            await run.end(error)
+            leaving.over()
+            await run.end(leaving.why or error)
+            if leaving.why:
+                raise asyncio.CancelledError from None
             raise
-        await run.end()
+        leaving.over()
+        await run.end(leaving.why)
         await whole.response.close()
+        if leaving.why:
+            raise asyncio.CancelledError
         return WholeAnswer(whole.body, _headers(run, whole.attempt, whole.response) | run.cost_header())
 
     async def count(self, call: Call, counting: Counting) -> WholeAnswer:

@@ -5,6 +5,7 @@ behind it becomes an answer in the shape of the protocol that the caller speaks.
 """
 
 import contextlib
+import functools
 import math
 import os
 import time
@@ -19,7 +20,7 @@ from penstock import __version__
 from penstock.accounts.keys import Key
 from penstock.accounts.policy import check_model, may_ask
 from penstock.core.errors import MAX_RETRY_AFTER, ClientFault, ErrorInfo, Fault
-from penstock.gateway.call import Call, WholeAnswer
+from penstock.gateway.call import Call, OnGone, WholeAnswer
 from penstock.gateway.journal import expired
 from penstock.gateway.kept import Kept
 from penstock.gateway.resuming import read_wish
@@ -214,15 +215,15 @@ class Endpoints:
             return response
         asked, call = call, await self._kept.prepared(call)
         if not call.inbound.stream:
-            answer = await readers.whole(asked, wish, request, self._answer(call))
+            answer = await readers.whole(asked, wish, request, functools.partial(self._answer, call))
             return Response(answer.body, headers=_identity(request_id) | answer.headers)
         client = StreamClient(request, stream_headers(call))
         with self._metrics.streaming():
             return await _streamed(client, request_id, readers.plain(asked, call, wish, client, self._gateway.stream))
 
-    async def _answer(self, call: Call) -> WholeAnswer:
+    async def _answer(self, call: Call, on_gone: Callable[[OnGone], object]) -> WholeAnswer:
         """Return the whole answer to a call, once it is kept if it is to be."""
-        answer = await self._gateway.answer(call)
+        answer = await self._gateway.answer(call, on_gone)
         if call.keep is not None:
             await call.keep(answer.body)
         return answer

@@ -8,7 +8,7 @@ import msgspec
 
 from penstock.accounts.keys import Key
 from penstock.core.errors import Fault
-from penstock.gateway.call import Call, Client, WholeAnswer
+from penstock.gateway.call import Call, Client, OnGone, WholeAnswer
 from penstock.gateway.detached import Detached
 from penstock.gateway.grace import Graced, Orphan, Orphans
 from penstock.gateway.journal import Reader
@@ -143,18 +143,28 @@ class Readers:
         return answer
 
     async def whole(
-        self, call: Call, wish: Wish, request: Request, answering: Coroutine[Any, Any, WholeAnswer]
+        self,
+        call: Call,
+        wish: Wish,
+        request: Request,
+        answer_: Callable[[Callable[[OnGone], object]], Coroutine[Any, Any, WholeAnswer]],
     ) -> WholeAnswer:
-        """Return the whole answer to a call whose client may vanish and come back; raises Fault."""
-        tries = wish.retry
-        if tries is None or not self.orphans.hopes(tries):
-            return await answering
-        task, orphans = asyncio.current_task(), self.orphans
+        """Return the whole answer to a call whose client may vanish and come back; raises Fault.
+
+        Args:
+            call: the call as it came, by which its next try is known.
+            wish: what its headers say.
+            request: whose connection may be lost.
+            answer_: returns the answer; is told how to learn that nobody waits for it any more.
+        """
+        tries, orphans, connection = wish.retry, self.orphans, request.connection
+        if tries is None or not orphans.hopes(tries):
+            return await answer_(lambda callback: connection.on_lost(lambda: callback(_gone())))
         left: list[Orphan] = []
-        assert task is not None, "a coroutine runs in a task"  # noqa: S101
-        request.connection.on_lost(lambda: left.append(orphans.abandon(call, tries, lambda _: task.cancel())))
         try:
-            answer = await answering
+            answer = await answer_(
+                lambda callback: connection.on_lost(lambda: left.append(orphans.abandon(call, tries, callback)))
+            )
         except Fault as fault:
             for orphan in left:
                 orphans.failed(orphan, fault)
@@ -199,6 +209,10 @@ def stream_headers(call: Call) -> dict[str, str]:
     """Return the headers of a streamed answer."""
     headers = STREAM_HEADERS | _identity(call)
     return headers | {"Content-Type": "application/json"} if call.inbound.array else headers
+
+
+def _gone() -> ConnectionError:
+    return ConnectionResetError("the client has left")
 
 
 def _names(detached: Detached, replay: Replay) -> dict[str, str]:

@@ -149,6 +149,17 @@ def test_a_request_that_was_wrong_is_no_failure_of_its_provider() -> None:
     assert value("penstock_upstream_consecutive_failures", provider="lab") is None
 
 
+def test_what_was_done_so_that_an_answer_comes_is_counted_by_provider() -> None:
+    ended = changed(
+        further=(("b", "hedge"), ("c", "continuation")), hedges=(("lab", "won"),), breaks=(("b", "continued"),)
+    )
+    value = after(ended, ended, ENDED)
+    assert value("penstock_further_attempts_total", provider="b", purpose="hedge") == 2
+    assert value("penstock_further_attempts_total", provider="c", purpose="continuation") == 2
+    assert value("penstock_hedges_total", provider="lab", outcome="won") == 2
+    assert value("penstock_continuations_total", provider="b", outcome="continued") == 2
+
+
 def test_refusals_are_counted_by_kind() -> None:
     metrics = Metrics()
     metrics.refused("rate_limited")

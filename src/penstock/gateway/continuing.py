@@ -81,10 +81,13 @@ class Continuing:
                 client.push(data)
             begun.response.abort()
             broken = UpstreamFault(told(begun.relay.cause or thread.broken, begun.attempt.provider))
+            provider, made = begun.attempt.provider.name, run.attempts
             following = await self._first_good(run, begun.attempt, thread, client, broken)
             if isinstance(following, UpstreamFault):
+                run.breaks.append((provider, "failed" if run.attempts > made else "not_tried"))
                 await run.end(following)
                 return begun, thread.fail(broken.info)
+            run.breaks.append((provider, "continued"))
             begun = following
             data = await self._poured(begun, client, pour)
         return begun, data

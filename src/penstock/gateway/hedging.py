@@ -17,12 +17,15 @@ from penstock.core.errors import Fault, UpstreamFault
 from penstock.gateway.attempt import Attempt
 from penstock.gateway.begun import Begun
 from penstock.gateway.leaving import DRAIN_BYTES, DRAIN_SECONDS, MAX_DRAINS, Drains
+from penstock.gateway.observer import HedgeOutcome
 from penstock.gateway.record import Record
 from penstock.gateway.run import Aside, Run
 from penstock.routing.latency import Latency
 
 Open = Callable[[Run, Attempt, Record], Awaitable[Begun]]
 """Makes an attempt, and returns its answer as soon as there is output."""
+
+_NEITHER: HedgeOutcome = "neither"
 
 _log = structlog.get_logger("penstock.gateway")
 
@@ -58,7 +61,7 @@ class Hedging:
             begun = await open_(run, attempt, run.record)
             self._latency.note(attempt.upstream, time.monotonic() - began)
             return begun
-        race = _Race(run, open_)
+        race, outcome = _Race(run, open_), _NEITHER
         try:
             await asyncio.wait([race.first], timeout=patience)
             if not race.first.done() and (beside := other()) is not None:
@@ -66,7 +69,10 @@ class Hedging:
                 with contextlib.suppress(Fault):  # the key may not, or the ledger cannot: the first goes on
                     race.enter(await run.beside(beside))
             begun = await race.won()
+            outcome = "lost" if begun.attempt.upstream == attempt.upstream else "won"
         finally:
+            if race.entered:
+                run.hedges.append((attempt.provider.name, outcome))
             for loser, task in race.losers():
                 self._call_off(run, loser, task)
         self._latency.note(attempt.upstream, time.monotonic() - began)  # at least that long, if it lost

@@ -6,6 +6,7 @@ Each is told once of each request, when it is over, and learns no content: nothi
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec import Struct
 
@@ -13,6 +14,18 @@ from penstock.core.errors import ErrorKind
 from penstock.core.events import FinishReason
 from penstock.core.outcome import End, Gaps, UsageSource
 from penstock.core.usage import Usage
+
+Purpose = Literal["retry", "failover", "hedge", "continuation"]
+"""What an attempt is for that is not the first of its request.
+
+The first had failed, at the same provider's model or at another; it was slow; its answer had broken off.
+"""
+
+HedgeOutcome = Literal["won", "lost", "neither"]
+"""Which of two attempts answered: the second, the first, or none of them."""
+
+BreakOutcome = Literal["continued", "failed", "not_tried"]
+"""What became of an answer that broke off, and that its operator wants to be continued."""
 
 
 class Ended(Struct, frozen=True):
@@ -37,6 +50,9 @@ class Ended(Struct, frozen=True):
         seconds: from the request to its end.
         gaps: between chunks of output; None if there were no two.
         reason: why the model stopped, in the words of all protocols.
+        further: each attempt but the first: the provider that was asked, and what for.
+        hedges: each time that a second attempt was made beside one that was slow: its provider, and which answered.
+        breaks: each time that the answer broke off, if it might be continued: its provider, and what came of it.
     """
 
     request: str
@@ -57,6 +73,9 @@ class Ended(Struct, frozen=True):
     seconds: float
     gaps: Gaps | None
     reason: FinishReason | None = None
+    further: tuple[tuple[str, Purpose], ...] = ()
+    hedges: tuple[tuple[str, HedgeOutcome], ...] = ()
+    breaks: tuple[tuple[str, BreakOutcome], ...] = ()
 
 
 Observer = Callable[[Ended], None]

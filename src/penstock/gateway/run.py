@@ -27,7 +27,7 @@ from penstock.core.usage import BYTES_PER_TOKEN, Usage, estimate_tokens
 from penstock.gateway.attempt import Attempt
 from penstock.gateway.call import Call, CallCancelledError, ClientStalledError
 from penstock.gateway.capacity import Capacity
-from penstock.gateway.observer import Ended, Observer
+from penstock.gateway.observer import BreakOutcome, Ended, HedgeOutcome, Observer, Purpose
 from penstock.gateway.record import Record
 from penstock.gateway.tries import blames_provider
 from penstock.protocols.written_limit import written_limit
@@ -75,7 +75,9 @@ class Run:
         abandoned: whether nobody waits for it any more: nothing else is tried for it.
         attempts: how many were begun.
         before: of an answer that is being continued, what it had come to before.
-        hedged: whether a second attempt was made beside one that was slow.
+        further: of all attempts but the first, who was asked, and what for.
+        hedges: who was slow, each time that a second attempt was made beside one, and which of them answered.
+        breaks: whose answer broke off, each time that it might be continued, and what came of that.
     """
 
     def __init__(self, call: Call, books: Books, *, max_output: int | None = None) -> None:
@@ -87,7 +89,9 @@ class Run:
         self.abandoned = False
         self.attempts = 0
         self.before: Single | None = None
-        self.hedged = False
+        self.further: list[tuple[str, Purpose]] = []
+        self.hedges: list[tuple[str, HedgeOutcome]] = []
+        self.breaks: list[tuple[str, BreakOutcome]] = []
         self._first_output = 0.0  # of the whole answer
         self._books = books
         self._attempt: Attempt | None = None
@@ -113,6 +117,10 @@ class Run:
             Fault: there are too many calls; or the ledger cannot be written, and nothing is done that is not in it.
             ConnectionError: nobody waits for the call any more.
         """
+        again = self._attempt is not None and self._attempt.upstream == attempt.upstream
+        await self._begin(attempt, failed, "retry" if again else "failover")
+
+    async def _begin(self, attempt: Attempt, failed: Fault | None, purpose: Purpose) -> None:
         if self.abandoned:
             raise ConnectionResetError("the client has left")
         tried = self._try(attempt)
@@ -123,6 +131,7 @@ class Run:
             outcome = self._outcome(failed, self._attempt, self.record, self._began)
             await self._account.retry(outcome, tried)
             self._judge(self._attempt, outcome, self.record)
+            self.further.append((attempt.provider.name, purpose))
         self._attempt = attempt
         self.attempts += 1
         self._began = time.monotonic()
@@ -137,7 +146,7 @@ class Run:
         account = self._account
         entry = await account.beside(self._try(attempt))
         self.attempts += 1
-        self.hedged = True
+        self.further.append((attempt.provider.name, "hedge"))
         began = time.monotonic()
         self._books.health.calling(attempt.upstream, began)
         return Aside(attempt, Record(), began, entry, account)
@@ -179,7 +188,7 @@ class Run:
         assert self._attempt is not None, "an answer comes before what continues it"  # noqa: S101
         before = self._so_far(self._attempt, *_usage(self.record, broken, self._attempt))
         first_output = self._first_output or self.record.first_output
-        await self.begin(attempt, broken)
+        await self._begin(attempt, broken, "continuation")
         self.before, self._first_output = before, first_output
 
     async def extend(self) -> None:
@@ -314,6 +323,9 @@ class Run:
             seconds=time.monotonic() - call.started,
             gaps=record.gaps,
             reason=record.finish.reason if record.finish else None,
+            further=tuple(self.further),
+            hedges=tuple(self.hedges),
+            breaks=tuple(self.breaks),
         )
         for observe in self._books.observers:
             observe(ended)

@@ -190,7 +190,7 @@ def _headers(run: Run, attempt: Attempt, response: UpstreamResponse) -> dict[str
     call, headers = run.call, attempt.identity()
     if run.attempts > 1:
         headers["x-penstock-attempts"] = str(run.attempts)
-    if run.hedged:
+    if run.hedges:
         headers["x-penstock-hedged"] = "true"
     if attempt.protocol is call.protocol and (prefixes := call.protocol.response_headers):
         headers.update((name, value) for name, value in response.headers.items() if name.startswith(prefixes))

@@ -147,6 +147,7 @@ class Metrics:
         self._pairs: dict[tuple[str, str, bool], Counter] = {}
         self._failures: dict[str, int] = {}
         self._declare_models()
+        self._declare_rescues()
         self._declare_rest()
 
     def _declare_models(self) -> None:
@@ -204,6 +205,26 @@ class Metrics:
         build = self._made(Gauge, "penstock_build_info", "Always 1.", ("version", "python"), multiprocess_mode="max")
         build.labels(__version__, platform.python_version()).set(1)
 
+    def _declare_rescues(self) -> None:
+        self._further = self._made(
+            Counter,
+            "penstock_further_attempts",
+            "Attempts at a provider that were not the first of their request, by what they were for.",
+            ("provider", "purpose"),
+        )
+        self._hedges = self._made(
+            Counter,
+            "penstock_hedges",
+            "Second attempts beside a provider that was slow, by which of the two answered.",
+            ("provider", "outcome"),
+        )
+        self._breaks = self._made(
+            Counter,
+            "penstock_continuations",
+            "Answers of a provider that broke off and might be continued, by what came of it.",
+            ("provider", "outcome"),
+        )
+
     def _made(self, kind: Callable[..., Any], name: str, says: str, labels: tuple[str, ...], **more: Any) -> Any:
         return kind(name, says, labels, registry=self._registry, **more)
 
@@ -226,6 +247,9 @@ class Metrics:
                 self._end_of(model, how).inc(number)
         for pair, number in collections.Counter(map(_pair, requests)).items():
             self._pair_of(pair).inc(number)
+        _add(self._further, [pair for ended in requests for pair in ended.further])
+        _add(self._hedges, [pair for ended in requests for pair in ended.hedges])
+        _add(self._breaks, [pair for ended in requests for pair in ended.breaks])
 
     def refused(self, kind: ErrorKind) -> None:
         """Count a request that was answered with an error status."""
@@ -317,6 +341,12 @@ def _in_buckets(values: Sequence[float], bounds: Sequence[float]) -> tuple[list[
     for value in values:
         counts[bisect_left(bounds, value)] += 1
     return counts, sum(values)
+
+
+def _add(counter: Counter, pairs: Sequence[tuple[str, str]]) -> None:
+    """Count what happens to few requests, by its labels."""
+    for labels, number in collections.Counter(pairs).items():
+        counter.labels(*labels).inc(number)
 
 
 def _how(ended: Ended) -> tuple[str, str]:

@@ -47,9 +47,10 @@ def run(options: Options) -> Report:
     report = asyncio.run(_run(options.seed, QUICK if options.quick else FULL))
     with tempfile.TemporaryDirectory() as directory:
         waits, grown = asyncio.run(_at_once(Path(directory), 1 if options.quick else ROUNDS))
-    figures = [_wait(way, seconds, options) for way, seconds in waits.items()]
+    figures = [figure for way, (seconds, worked) in waits.items() for figure in _wait(way, seconds, worked, options)]
     figures.append(at_most(f"more memory after all {READERS} have come back", grown / 2**20, MOST_GROWN, "MiB"))
-    return Report(report.figures + figures, report.failures, report.notes)
+    busy = "where the wait is longer than the time of a core, the gateway waited for one: something else ran, too"
+    return Report(report.figures + figures, report.failures, [*report.notes, busy])
 
 
 async def _run(seed: int, streams: int) -> Report:
@@ -71,23 +72,26 @@ async def _run(seed: int, streams: int) -> Report:
     return Report(figures, broken, [f"{TOGETHER} at a time; all four protocols by turns, by key and by id"])
 
 
-async def _at_once(directory: Path, rounds: int) -> tuple[dict[str, float], int]:
-    """Return the p99 of the seconds to the first byte by way to come back, and the bytes that memory grew by."""
+async def _at_once(directory: Path, rounds: int) -> tuple[dict[str, tuple[float, float]], int]:
+    """Return the p99 to the first byte and what the gateway worked for it, by way to come back; and how it has grown.
+
+    Both are seconds, and the growth is bytes of memory.
+    """
     async with kept(directory) as (process, answers, _):
-        before, waits = resident(process), dict[str, float]()
+        before, waits = resident(process), dict[str, tuple[float, float]]()
         for way in answers[0].ways_back():
             requests = [answer.ways_back()[way] for answer in answers]
-            seen = [await all_at_once(process.address, requests) for _ in range(rounds)]
-            waits[way] = statistics.median(percentile(one.first, 0.99) for one in seen)
+            seen = [await all_at_once(process.address, process.process.pid, requests) for _ in range(rounds)]
+            p99 = statistics.median(percentile(one.first, 0.99) for one in seen)
+            waits[way] = p99, statistics.median(one.worked for one in seen)
         return waits, resident(process) - before
 
 
-def _wait(way: str, seconds: float, options: Options) -> Figure:
-    """Return the figure of a wait: a short run, beside the suite, only tells it."""
+def _wait(way: str, seconds: float, worked: float, options: Options) -> list[Figure]:
+    """Return the figures of a wait: a short run, beside the suite, only tells them."""
     name, found = f"p99 to the first byte of {READERS} at once, by {way}", seconds * 1000
-    if options.quick:
-        return Figure(f"{name}, ms", round(found, 1))
-    return at_most(name, found, LONGEST_WAIT, "ms")
+    told = Figure(f"{name}, ms", round(found, 1)) if options.quick else at_most(name, found, LONGEST_WAIT, "ms")
+    return [told, Figure("time of a core that the gateway used until then, ms", round(worked * 1000, 1))]
 
 
 async def _dropped(gateway: Gateway, seed: int, where: str) -> list[str]:

@@ -30,7 +30,7 @@ async def test_two_hundred_that_come_back_at_once_have_their_first_bytes_long_be
             # attempts the quickest counts: this process is not the only one, and may have to wait at any moment.
             shares: list[float] = []
             while not shares or (min(shares) > 0.5 and len(shares) < 5):
-                seen = await all_at_once(process.address, requests, process.process.pid)
+                seen = await all_at_once(process.address, process.process.pid, requests)
                 assert min(seen.sizes) > SIZE, way
                 shares.append(max(seen.first) / max(seen.last))
             assert min(shares) <= 0.5, way

@@ -88,7 +88,7 @@ async def test_requests_per_minute(ledger: Ledger, clock: Clock) -> None:
 
     fault = await refusal(ledger, key)
 
-    assert "2 requests per minute" in fault.info.message
+    assert "make no more than 2 requests per minute; try again in " in fault.info.message
     assert fault.info.retry_after == 30.0
     clock.seconds += 30
     await ledger.open(intent(key), attempt(), nothing_seen)
@@ -98,7 +98,7 @@ async def test_tokens_per_minute_are_put_right_at_the_end(ledger: Ledger, store:
     key = limited(Limits(tokens_per_minute=1000))
     account = await ledger.open(intent(key), attempt(700), nothing_seen)  # and 100 of output
     fault = await refusal(ledger, key, 200)
-    assert "1,000 tokens per minute" in fault.info.message
+    assert "use no more than 1,000 tokens per minute; try again in " in fault.info.message
     assert fault.info.retry_after == 6.0
 
     await account.settle(outcome(uncached=300, output=100))
@@ -149,7 +149,7 @@ async def test_of_many_at_once_as_many_are_admitted_as_there_are_slots(ledger: L
     accounts = [account for account in opened if isinstance(account, Account)]
     assert len(accounts) == 10
     assert await store.streams() == 10
-    assert "10 requests at once" in (await refusal(ledger, key)).info.message
+    assert "10 requests under way at once" in (await refusal(ledger, key)).info.message
     await asyncio.gather(*(account.settle(outcome()) for account in accounts))
     assert await store.streams() == 0
 

@@ -95,3 +95,19 @@ def test_a_model_that_is_not_allowed_is_forbidden() -> None:
 )
 def test_a_pattern_gives_no_model_away_behind_another_name(globs: tuple[str, ...], allowed: bool):
     assert may_reach(Key("a", "a", globs), "smart", "lab/large") == allowed
+
+
+def told(key: Key, address: str | None = "10.1.2.3") -> str:
+    with pytest.raises(ClientFault) as caught:
+        check_key(key, address, NOW)
+    return caught.value.info.message
+
+
+def test_whose_key_has_expired_is_told_when_and_what_to_do() -> None:
+    message = told(Key("a", "a", expires=1_767_225_600))
+    assert "2026-01-01 00:00 UTC" in message
+    assert "Ask whoever runs this gateway" in message
+
+
+def test_who_comes_from_elsewhere_is_told_where_the_gateway_thinks_they_are() -> None:
+    assert "10.1.2.3" in told(Key("a", "a", networks=("fd00::/8",)))

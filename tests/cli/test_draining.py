@@ -44,6 +44,17 @@ async def test_streams_that_do_not_end_in_time_are_broken_in_words_and_settled(t
     assert ends(tmp_path) == {"failed": STREAMS}
 
 
+async def test_whoever_stops_it_is_told_what_it_waits_for(tmp_path: Path) -> None:
+    async with streaming(tmp_path, LONG, "drain = 2") as (gateway, answers):
+        gateway.process.terminate()
+        await asyncio.gather(*answers)
+        await asyncio.to_thread(gateway.process.wait, 10)
+        (line,) = [line for line in gateway.process.complained.splitlines() if '"stopping"' in line]
+    told = json.loads(line)
+    assert (told["calls"], told["wait_seconds"]) == (STREAMS, 2)
+    assert "second signal" in told["hint"]
+
+
 @pytest.mark.promise("4.10")
 async def test_a_second_signal_ends_the_process_at_once_and_the_next_start_settles_what_it_left(tmp_path: Path) -> None:
     async with streaming(tmp_path, LONG) as (gateway, answers):

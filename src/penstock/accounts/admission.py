@@ -1,5 +1,6 @@
 """What a request must have before a provider is called, and what it is told if it cannot have it."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -98,13 +99,15 @@ def fault_of(refusal: Refusal, intent: Intent, claims: Claims) -> Fault:
         case "budget" if intent.key.budget is not None:
             return budgets.exceeded(intent.key.budget, intent.created_ms)
         case "streams" | "budget":
-            return _limited(f"{limits.streams} requests at once; another has to end first", STREAMS_RETRY)
+            told = f"have no more than {limits.streams:,} requests under way at once; another has to end first"
+            return _limited(told, STREAMS_RETRY)
         case "requests":
-            limit = f"{limits.requests_per_minute:,} requests per minute"
+            told = f"make no more than {limits.requests_per_minute:,} requests per minute"
         case "tokens":
-            limit = f"{limits.tokens_per_minute:,} tokens per minute"
+            told = f"use no more than {limits.tokens_per_minute:,} tokens per minute"
     charged = next(claim.charge for claim in claims.rates if claim.kind == refusal.limit)
-    return _limited(limit, rates.wait(refusal.arrival, claims.now, charged))
+    seconds = rates.wait(refusal.arrival, claims.now, charged)
+    return _limited(f"{told}; try again in {max(1, math.ceil(seconds))} s", seconds)
 
 
 def unavailable() -> Fault:
@@ -113,6 +116,5 @@ def unavailable() -> Fault:
     return Fault(ErrorInfo("overloaded", message, code="ledger_unavailable", retry_after=1.0))
 
 
-def _limited(limit: str, seconds: float) -> ClientFault:
-    message = f"This key may make no more than {limit}."
-    return ClientFault(ErrorInfo("rate_limited", message, code="rate_limit_exceeded", retry_after=seconds))
+def _limited(told: str, seconds: float) -> ClientFault:
+    return ClientFault(ErrorInfo("rate_limited", f"This key may {told}.", code="rate_limit_exceeded", retry_after=seconds))

@@ -13,6 +13,7 @@ from penstock.accounts.keys import Budget
 from penstock.accounts.moments import midnight
 from penstock.accounts.prices import Price
 from penstock.core.errors import ClientFault, ErrorInfo
+from penstock.core.money import format_dollars
 from penstock.core.usage import Usage
 
 STREAM_OUTPUT = 2048
@@ -74,7 +75,7 @@ def first_output(stream: bool, max_output: int | None) -> int:
 def exceeded(budget: Budget, now_ms: int) -> ClientFault:
     """Return what somebody is told whose budget does not allow it."""
     kind = {"day": "daily", "month": "monthly", "total": "whole"}[budget.period]
-    amount = f"${budget.limit / 1e9:,.2f}" if budget.unit == "usd" else f"{budget.limit:,} tokens"
+    amount = f"${format_dollars(budget.limit)}" if budget.unit == "usd" else f"{budget.limit:,} tokens"
     message = f"The {kind} budget of this key, {amount}, does not allow this request; {_reset(budget, now_ms)}."
     return ClientFault(ErrorInfo("billing", message, code="budget_exceeded"))
 

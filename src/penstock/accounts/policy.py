@@ -2,6 +2,7 @@
 
 import functools
 import ipaddress
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from penstock.accounts.keys import Key
@@ -23,9 +24,12 @@ def check_key(key: Key, address: str | None, now: float) -> None:
         ClientFault: it has expired, or may not be used from there.
     """
     if key.expires is not None and now >= key.expires:
-        raise ClientFault(ErrorInfo("unauthenticated", "This key has expired.", code="key_expired"))
+        when = f"{datetime.fromtimestamp(key.expires, UTC):%Y-%m-%d %H:%M} UTC"
+        told = f"This key has expired: it was good until {when}. Ask whoever runs this gateway for another."
+        raise ClientFault(ErrorInfo("unauthenticated", told, code="key_expired"))
     if key.networks and not _is_within(address, key.networks):
-        told = "This key may not be used from this network."
+        where = (address or "nowhere known")[:64]
+        told = f"This key may not be used from this network: the request came from {where}."
         raise ClientFault(ErrorInfo("forbidden", told, code="network_not_allowed"))
 
 
@@ -36,7 +40,7 @@ def check_model(key: Key, model: str) -> None:
         ClientFault: it may not, whether there is such a model or not.
     """
     if not may_ask(key, model):
-        told = f"This key may not use the model {model[:200]!r}."
+        told = f"This key may not use the model {model[:200]!r}; the list of models has those that it may."
         raise ClientFault(ErrorInfo("forbidden", told, code="model_not_allowed"))
 
 

@@ -24,6 +24,7 @@ from penstock.core.errors import ClientFault, ErrorInfo, Fault
 from penstock.core.money import format_dollars
 from penstock.core.outcome import End, UsageSource
 from penstock.core.usage import BYTES_PER_TOKEN, Usage, estimate_tokens
+from penstock.gateway import provider_log
 from penstock.gateway.attempt import Attempt
 from penstock.gateway.call import Call, CallCancelledError, ClientStalledError
 from penstock.gateway.capacity import Capacity
@@ -273,9 +274,9 @@ class Run:
         """Note what an attempt says of how well its upstream does: nothing, if its client left or was wrong."""
         health, error = self._books.health, record.error
         if outcome.end == "completed":
-            health.succeeded(attempt.upstream)
+            provider_log.succeeded(health, attempt.upstream)
         elif outcome.end in {"failed", "timed_out"} and error is not None and blames_provider(error):
-            health.failed(attempt.upstream, error.code or error.kind, time.monotonic())
+            provider_log.failed(health, attempt.upstream, error, self.call.id)
         else:
             health.undecided(attempt.upstream)
 

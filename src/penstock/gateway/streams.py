@@ -71,6 +71,11 @@ class Gateway:
         self._counter = TokenCounter(catalog, transport, fits, seals, books)
         self.passing = Passing(catalog, transport, self._books)
 
+    @property
+    def under_way(self) -> int:
+        """How many calls are being served."""
+        return self._books.capacity.taken
+
     def cut(self) -> None:
         """Break off all answers: each client is told in its own protocol."""
         self._continuing.stop()

@@ -80,19 +80,28 @@ class Health:
         if self.standing(upstream, now) == "probe":
             self._conditions[upstream].probed = now
 
-    def succeeded(self, upstream: str) -> None:
-        """Note an answer that ended well: an ejection is over, and five in a row begin anew."""
+    def succeeded(self, upstream: str) -> bool:
+        """Note an answer that ended well: an ejection is over, and five in a row begin anew.
+
+        Returns:
+            Whether it ended an ejection.
+        """
         condition = self._conditions.get(upstream)
         if condition is None:
-            return
+            return False
         recent = 0 if condition.until else condition.recent << 1 & _REMEMBERED
         if recent:
             self._conditions[upstream] = Condition(recent=recent, last_error=condition.last_error)
         else:
             del self._conditions[upstream]
+        return condition.until > 0
 
-    def failed(self, upstream: str, error: str, now: float) -> None:
-        """Note a failure of an upstream: never what was its client's fault, nor that its client left."""
+    def failed(self, upstream: str, error: str, now: float) -> float | None:
+        """Note a failure of an upstream: never what was its client's fault, nor that its client left.
+
+        Returns:
+            For how many seconds it is ejected, if this failure did it.
+        """
         condition = self._conditions.setdefault(upstream, Condition())
         if len(self._conditions) > MAX_KNOWN:
             del self._conditions[next(iter(self._conditions))]
@@ -104,6 +113,8 @@ class Health:
             condition.until = now + min(EJECTION * 2**condition.ejections, MAX_EJECTION)
             condition.ejections += 1
             condition.probed = None
+            return condition.until - now
+        return None
 
     def undecided(self, upstream: str) -> None:
         """Note that a call said nothing of its upstream: its client left, or was wrong. The next may be the probe."""

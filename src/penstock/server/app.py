@@ -261,6 +261,9 @@ def _usage(store: UsageStore) -> TellUsage:
 
 async def _stop(listener: Listener, gateway: Gateway, resuming: Resuming, settings: ServerSettings) -> None:
     """Stop listening; let running answers end, then break them, then leave those who do not even read that."""
+    if gateway.under_way:
+        hint = "a second signal ends them at once"
+        _log.info("stopping", calls=gateway.under_way, wait_seconds=settings.notice + settings.drain, hint=hint)
     await asyncio.sleep(settings.notice)
     loop, idle = asyncio.get_running_loop(), asyncio.ensure_future(resuming.idle())
     timers = (

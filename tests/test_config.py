@@ -89,7 +89,7 @@ def test_a_file_is_read_with_its_name_in_every_mistake(tmp_path: Path):
         ('[server]\nport = "80"\n', "server.port: expected int, got str"),
         ("[server]\nport = 70000\n", "server.port: expected int <= 65535"),
         ('[server]\nhost = ""\n', "server.host: expected str of length >= 1"),
-        ("server = 1\n", "server: expected object, got int"),
+        ("server = 1\n", "server: expected table, got int"),
         ("keys = 1\n", "keys: expected tables, each begun with [[keys]]"),
         ("providers = 1\n", "providers: expected tables, each begun with [providers.<name>]"),
         ('[[keys]]\nname = "a"\n', "keys[0]: key is missing"),
@@ -130,7 +130,7 @@ def test_a_file_is_read_with_its_name_in_every_mistake(tmp_path: Path):
         ),
         ('[models.fast]\ntarget = "demo/poem"\n', 'models.fast.target: "demo" has no model "poem"'),
         ("[models.fast]\n", "models.fast: target is missing"),
-        ('[models]\nfast = "demo/poet"\n', "models.fast: expected object, got str"),
+        ('[models]\nfast = "demo/poet"\n', "models.fast: expected table, got str"),
     ],
 )
 def test_a_mistake_is_one_line_with_its_path_and_the_nearest_name(text: str, message: str):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from penstock import __version__
+from penstock.cli.demonstration import command_as_typed
 from tests.cli.processes import complaint, penstock, running
 
 KEY = re.compile(r"pen_[0-9A-Za-z]{46}")
@@ -34,6 +36,7 @@ def test_the_first_run_shows_a_key_once_and_keeps_only_its_hash(tmp_path: Path) 
         assert path.stat().st_mode & 0o077 == 0
     with running(tmp_path, "serve", "--port", "0", until="curl") as second:
         assert KEY.search(second.printed) is None
+        assert "`penstock keys create NAME` makes another" in second.printed
         ask = urllib.request.Request(f"{second.address}/v1/models", headers={"x-api-key": shown.group()})
         with urllib.request.urlopen(ask, timeout=10) as response:
             assert response.status == 200
@@ -76,8 +79,23 @@ def test_the_demo_shows_four_protocols_and_ends_by_itself(tmp_path: Path) -> Non
     for title in ("OpenAI Chat Completions", "OpenAI Responses", "Anthropic Messages", "Gemini"):
         assert title in result.stdout
     assert len(re.findall(r"first token \d+ ms · \d+ tokens/s · \d+ tokens in, \d+ out", result.stdout)) == 4
-    assert "penstock serve" in result.stdout
+    assert re.search(r"^  \S*penstock serve  ", result.stdout, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("called", "shown"),
+    [
+        (".venv/bin/penstock", ".venv/bin/penstock"),
+        ("/opt/penstock/bin/penstock", "/opt/penstock/bin/penstock"),
+        ("/usr/bin/penstock", "penstock"),  # where the shell finds it
+        ("/usr/lib/python3/penstock/__main__.py", "python -m penstock"),
+    ],
+)
+def test_what_the_demo_proposes_can_be_pasted(monkeypatch: pytest.MonkeyPatch, called: str, shown: str) -> None:
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/penstock")
+    assert command_as_typed() == shown
 
 
 def test_the_simulator_runs_alone_and_takes_settings(tmp_path: Path) -> None:
@@ -106,8 +124,16 @@ def test_with_a_key_it_listens_there(tmp_path: Path) -> None:
 def test_an_address_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert str(port) in complaint(penstock(tmp_path, "serve", "--port", str(port)))
-        complaint(penstock(tmp_path, "simulate", "--port", str(port)))
+        for command in ("serve", "simulate"):
+            said = complaint(penstock(tmp_path, command, "--port", str(port)))
+            told = f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another with --port"
+            assert said == f"penstock: {told}\n"
+
+
+def test_usage_is_not_asked_for_in_two_formats(tmp_path: Path) -> None:
+    result = penstock(tmp_path, "usage", "--json", "--csv")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "not both" in result.stderr
 
 
 def test_db_upgrade_says_from_which_revision_to_which(tmp_path: Path) -> None:

@@ -117,4 +117,6 @@ def unavailable() -> Fault:
 
 
 def _limited(told: str, seconds: float) -> ClientFault:
-    return ClientFault(ErrorInfo("rate_limited", f"This key may {told}.", code="rate_limit_exceeded", retry_after=seconds))
+    return ClientFault(
+        ErrorInfo("rate_limited", f"This key may {told}.", code="rate_limit_exceeded", retry_after=seconds)
+    )

@@ -16,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
 )
 app.add_typer(keys_app, name="keys")
 
@@ -111,8 +112,8 @@ def check(
 
     Exit status: 0 if nothing is violated (there may be warnings), 1 if something is, 2 if nothing could be checked.
 
-        penstock check                                              the gateway on this machine
-        penstock check http://gpu-7:8000/v1 --model qwen3 --json    a model server
+        penstock check                                     # the gateway of this machine
+        penstock check http://gpu-7:8000/v1 --model qwen3  # a model server
     """
     from penstock.cli import checking  # noqa: PLC0415
 
@@ -167,13 +168,17 @@ def usage(
 ) -> None:
     """Show what requests came to: how many, how they ended, tokens and cost.
 
-    penstock usage --by key,model --from 2026-11-01
-    penstock usage --key team-a --csv > team-a.csv
-    penstock usage --request req_6b039a429993e06190457341
+    By day, if nothing else is asked for. For example:
+
+        penstock usage --by key,model --from 2026-11-01
+        penstock usage --key team-a --csv > team-a.csv
+        penstock usage --request req_6b039a429993e06190457341
     """
     from penstock.cli import one_request, reporting  # noqa: PLC0415
 
     question = reporting.Question(by or (), since, until, key, model, provider)
+    if as_json and as_csv:
+        raise typer.BadParameter("Give one of them, not both.", param_hint="--json, --csv")
     format_ = "json" if as_json else "csv" if as_csv else "table"
     if request is None:
         run_to_end(reporting.show(question, format_, config, os.environ))

@@ -1,6 +1,8 @@
 """`penstock demo`: one scripted poem through four protocols over real HTTP, and what to try next."""
 
 import secrets
+import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 
 from penstock.accounts.directory import KeyDirectory
 from penstock.accounts.keys import StaticKey, generate
@@ -116,14 +119,28 @@ def _figures(usage: Usage, to_first: float, after: float) -> str:
 
 
 def _what_next(console: Console) -> None:
+    command = command_as_typed()
+    told = {
+        f"{command} serve": "the gateway, with a key of your own",
+        f"OPENAI_API_KEY=... {command} serve": "and real models behind it",
+        f"{command} simulate --port 9001": "the scripted provider alone, for load tests",
+    }
+    width = max(map(len, told))
     lines = (
         "That was a script, word by word through the real gateway. Next:",
-        "  [bold]penstock serve[/bold]                      the gateway, with a key of your own",
-        "  [bold]OPENAI_API_KEY=... penstock serve[/bold]   and real models behind it",
-        "  [bold]penstock simulate --port 9001[/bold]       the scripted provider alone, for load tests",
+        *(f"  [bold]{escape(typed.ljust(width))}[/bold]   {what}" for typed, what in told.items()),
         "Then point any OpenAI, Anthropic or Gemini SDK at the address that it prints.",
     )
     console.print("\n".join(lines), soft_wrap=True, highlight=False)
+
+
+def command_as_typed() -> str:
+    """Return how this command was called, such as `.venv/bin/penstock`, so that what follows can be pasted."""
+    typed = sys.argv[0]
+    if Path(typed).name == "__main__.py":
+        return "python -m penstock"
+    found_by_name = Path(typed).name != "penstock" or shutil.which("penstock") == typed
+    return "penstock" if found_by_name else typed
 
 
 async def run() -> None:

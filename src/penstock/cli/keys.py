@@ -64,9 +64,10 @@ def create(
 ) -> None:
     """Make a key. It is shown once; only its hash is kept.
 
-    penstock keys create ci --model 'demo/*' --expires 90d
+    Without options it may use every model, without limits. For example:
 
-    penstock keys create team-search --budget 200/month --streams 20 --label team=search
+        penstock keys create ci --model 'demo/*' --expires 90d
+        penstock keys create team-search --budget 200/month --streams 20
     """
     from penstock.cli import managing  # noqa: PLC0415
 
@@ -113,9 +114,10 @@ def rotate(
 ) -> None:
     """Give a key a new secret. The old one works until the grace period is over, so that clients can be changed.
 
-    penstock keys rotate ci
+    For example:
 
-    penstock keys rotate ci --grace 0m        the old one has leaked
+        penstock keys rotate ci
+        penstock keys rotate ci --grace 0m  # the old one has leaked
     """
     from penstock.cli import managing  # noqa: PLC0415
 
@@ -147,9 +149,10 @@ def limit(
 ) -> None:
     """Change what a key may do. What you do not say stays as it is; `none` takes a limit away.
 
-    penstock keys limit ci --budget 20/month --expires none
+    For example:
 
-    penstock keys limit ci --model 'demo/*' --model 'openai/gpt-5*'
+        penstock keys limit ci --budget 20/month --expires none
+        penstock keys limit ci --model 'demo/*' --model 'openai/gpt-5*'
     """
     from penstock.cli import managing  # noqa: PLC0415
 

@@ -18,6 +18,7 @@ from penstock.accounts.manage import Issued, KeyInfo, KeyManager, described
 from penstock.accounts.opening import import_keys, open_pepper
 from penstock.accounts.terms import Terms, written_budget, written_moment
 from penstock.accounts.usage import spending_of
+from penstock.cli.pricing import WIDTH
 from penstock.cli.running import readable
 from penstock.cli.serving import data_directory, database_location, open_stores
 from penstock.config import Config, load
@@ -200,7 +201,7 @@ def _print_table(infos: list[KeyInfo]) -> None:
         labels = " ".join(f"{name}={text}" for name, text in key.labels.items())
         cells = (key.name, key.id, created, " ".join(key.models), _shown_budget(key), ends, labels)
         table.add_row(*(escape(cell) for cell in cells))
-    Console(highlight=False).print(table)
+    Console(width=WIDTH, highlight=False).print(table)
 
 
 def _shown_limit(number: int | None) -> str:

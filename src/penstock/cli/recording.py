@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from penstock.cli.cases import CaseFolder, Recording
+from penstock.cli.running import cannot_listen
 from penstock.conformance.client import connect
 from penstock.core.errors import ConfigError, UpstreamFault
 from penstock.upstreams.connection import BadResponseError, ClosedError, Connection
@@ -140,11 +141,13 @@ async def record(base: str, folder: Path, host: str, port: int, provider: str) -
     """Record until SIGINT or SIGTERM.
 
     Raises:
-        ConfigError: an option cannot be used.
-        OSError: the address cannot be listened on.
+        ConfigError: an option cannot be used, or the address cannot be listened on.
     """
     console = Console(stderr=True)
-    runner = await start(base, folder, host, port, provider, console=console)
+    try:
+        runner = await start(base, folder, host, port, provider, console=console)
+    except OSError as error:
+        raise cannot_listen(host, port, error) from None
     address = f"http://{host}:{runner.addresses[0][1]}"
     lines = (
         f"Recording. Give your SDK [bold]{address}[/bold] where it had {escape(base)},",

@@ -89,7 +89,7 @@ def _groups(names: Sequence[str]) -> tuple[Group, ...]:
     for name in found:
         if name not in GROUPS:
             known = ", ".join(GROUPS)
-            raise ConfigError(f'--by: unknown group "{name}"{did_you_mean(name, GROUPS)} Known: {known}.')
+            raise ConfigError(f'--by: unknown group "{name}"{did_you_mean(name, GROUPS) or "."} Known: {known}.')
     return cast("tuple[Group, ...]", tuple(found))
 
 

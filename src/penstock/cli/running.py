@@ -1,6 +1,9 @@
 """What commands share: the option that names the config, and how a coroutine is run to its end."""
 
 import asyncio
+import errno
+import os
+import socket
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -31,6 +34,16 @@ def run_to_end(main: Coroutine[Any, Any, None]) -> None:
     except OSError as error:
         typer.echo(f"penstock: {error.strerror or error}", err=True)
         raise typer.Exit(2) from None
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+    """Return what is said where an address cannot be listened on: why, in the system's words, and what to do."""
+    why = error.strerror or str(error)
+    if error.errno is not None and not isinstance(error, socket.gaierror):
+        why = os.strerror(error.errno)  # not in those of the event loop, which names the address once more
+    hint = "; choose another with --port" if error.errno == errno.EADDRINUSE else ""
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return ConfigError(f"cannot listen on {where}: {why}{hint}")
 
 
 def readable(moment: str | None) -> str:

@@ -19,6 +19,7 @@ from penstock.accounts.admin_tokens import AdminTokens
 from penstock.accounts.manage import KeyManager
 from penstock.cli.logs import configure_logs
 from penstock.cli.masking import Masking, masked_by
+from penstock.cli.running import cannot_listen
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
@@ -149,22 +150,23 @@ def listening_told(config: Config) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        where = f"{config.server.host}:{config.server.port}"
-        told = f"cannot listen on {where}: {error.strerror or error}; choose another with --port"
-        raise ConfigError(told) from None
+        raise cannot_listen(config.server.host, config.server.port, error) from None
 
 
 async def simulate(host: str, port: int, settings: str, log: Path | None) -> None:
     """Run the simulator until SIGINT or SIGTERM. What it serves is written to the file `log`.
 
     Raises:
-        ConfigError: the settings cannot be used.
-        OSError: the address cannot be listened on, or the file cannot be written.
+        ConfigError: the settings cannot be used, or the address cannot be listened on.
+        OSError: the file cannot be written.
     """
     stop = stop_event()
     defaults = parse_settings(settings, Settings(), "--set")
     journal = None if log is None else Journal(log)
-    simulator = await start_simulator(host, port, defaults, journal)
+    try:
+        simulator = await start_simulator(host, port, defaults, journal)
+    except OSError as error:
+        raise cannot_listen(host, port, error) from None
     address = f"http://{host}:{simulator.port}"
     console = Console()
     console.print(f"[bold]Penstock simulator[/bold] on {address}: scripted models, no key needed.")
@@ -280,7 +282,10 @@ def announce(config: Config, served: Served) -> None:
     key = (
         [f"  [bold]Your key        {shown}[/bold]", "                  [dim]shown once; only its hash is kept[/dim]"]
         if first
-        else [f"  Keys            {escape(names)}"]
+        else [
+            f"  Keys            {escape(names)}",
+            "                  [dim]`penstock keys create NAME` makes another[/dim]",
+        ]
     )
     body = '{"model":"demo/poet","stream":true,"messages":[{"role":"user","content":"写一首关于秋天的短诗"}]}'
     lines = [

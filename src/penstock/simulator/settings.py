@@ -97,7 +97,8 @@ def parse_settings(text: str, defaults: Settings, param: str) -> Settings:
 
 
 def _mistake(what: str, param: str) -> ClientFault:
-    return bad_request(f"`{param}`: {what}. Settings read like ttft=0.2,gap=0.05,fault=cut.", param=param)
+    end = "" if what.endswith("?") else "."
+    return bad_request(f"`{param}`: {what}{end} Settings read like ttft=0.2,gap=0.05,fault=cut.", param=param)
 
 
 def _hint(name: str) -> str:

@@ -55,6 +55,9 @@ Offer = Literal[
 
 T = TypeVar("T")
 
+_TOML_WORDS = {"`": "", " | null": "", "object": "table"}
+"""What msgspec says in the words of JSON, as TOML has it, in which nothing is null."""
+
 _ERROR = re.compile(r"^(.*?)(?: - at `\$\.?(.*?)`)?$", re.DOTALL)
 
 
@@ -261,10 +264,12 @@ def _explained(message: str, inner: str, fields: dict[str, Any]) -> str:
     """Reword msgspec's message; where a word is not one of a closed list, give the list."""
     if match := re.match(r"Invalid enum value '(.*)'", message):
         choices = _choices(fields.get(re.split(r"[.\[]", inner)[0]))
-        return f'unknown word "{match.group(1)}"{did_you_mean(match.group(1), choices)} Known: {", ".join(choices)}.'
+        near = did_you_mean(match.group(1), choices) or "."
+        return f'unknown word "{match.group(1)}"{near} Known: {", ".join(choices)}.'
     if match := re.match(r"Object missing required field `(.*)`", message):
         return f"{match.group(1)} is missing"
-    message = message.replace("`", "")
+    for theirs, toml in _TOML_WORDS.items():
+        message = message.replace(theirs, toml)
     return message[:1].lower() + message[1:]
 
 

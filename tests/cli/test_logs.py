@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from penstock.cli.logs import configure_logs
-from penstock.cli.masking import Masking, masked_by, secrets_of
+from penstock.cli.masking import Masking, masked_by, secrets_of, tell_short_secrets
 from penstock.config import parse
 
 
@@ -240,7 +240,8 @@ def test_a_secret_that_is_too_short_to_be_masked_is_told_of_at_the_start() -> No
     """To overwrite "sk-1" wherever it stands would spoil other words; whoever sets it has to know that it is shown."""
     mask = Masking()
     with capture_logs() as lines:
-        masked_by(mask, parse(SHORT, {}), {"OPENAI_API_KEY": "short"})
+        environ = {"OPENAI_API_KEY": "short"}
+        tell_short_secrets(masked_by(mask, parse(SHORT, {}), environ), environ)
 
     told = [line["where"] for line in lines if line["event"] == "secret_too_short"]
     assert sorted(told) == ["providers.openai.credential", "providers.own.api_key", "shared.url"]
@@ -250,5 +251,5 @@ def test_a_secret_that_is_too_short_to_be_masked_is_told_of_at_the_start() -> No
 
 def test_secrets_of_eight_characters_are_masked_and_not_told_of() -> None:
     with capture_logs() as lines:
-        masked_by(Masking(), parse(SHORT.replace("sk-1", "sk-12345").replace(":red@", ":red12345@"), {}), {})
+        tell_short_secrets(parse(SHORT.replace("sk-1", "sk-12345").replace(":red@", ":red12345@"), {}), {})
     assert lines == []

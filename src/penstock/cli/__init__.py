@@ -1,5 +1,6 @@
 """The command line. Each command is a short function here; what it does is in a module beside it."""
 
+import functools
 import os
 from pathlib import Path
 from typing import Annotated
@@ -168,7 +169,7 @@ def usage(
 ) -> None:
     """Show what requests came to: how many, how they ended, tokens and cost.
 
-    By day, if nothing else is asked for. For example:
+    For example:
 
         penstock usage --by key,model --from 2026-11-01
         penstock usage --key team-a --csv > team-a.csv
@@ -176,14 +177,12 @@ def usage(
     """
     from penstock.cli import one_request, reporting  # noqa: PLC0415
 
-    question = reporting.Question(by or (), since, until, key, model, provider)
     if as_json and as_csv:
         raise typer.BadParameter("Give one of them, not both.", param_hint="--json, --csv")
+    question = reporting.Question(by or (), since, until, key, model, provider)
     format_ = "json" if as_json else "csv" if as_csv else "table"
-    if request is None:
-        run_to_end(reporting.show(question, format_, config, os.environ))
-    else:
-        run_to_end(one_request.show(request, question, format_, config, os.environ))
+    show = reporting.show if request is None else functools.partial(one_request.show, request)
+    run_to_end(show(question, format_, config, os.environ))
 
 
 @app.command()

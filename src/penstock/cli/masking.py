@@ -60,11 +60,15 @@ class Masking:
 
 
 def masked_by(mask: Masking, config: Config, environ: Mapping[str, str]) -> Config:
-    """Return a configuration whose secrets no line of the log will show; of those too short for that, say so."""
+    """Return a configuration whose secrets no line of the log will show, but for those too short for that."""
     mask.learn(secrets_of(config, environ))
+    return config
+
+
+def tell_short_secrets(config: Config, environ: Mapping[str, str]) -> None:
+    """Say in the log which secrets are too short to be masked there."""
     for where in short_secrets(config, environ):
         _log.warning("secret_too_short", where=where, says=f"fewer than {MIN_SECRET} characters are not masked in logs")
-    return config
 
 
 def short_secrets(config: Config, environ: Mapping[str, str]) -> list[str]:

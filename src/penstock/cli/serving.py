@@ -18,7 +18,7 @@ from rich.markup import escape
 from penstock.accounts.admin_tokens import AdminTokens
 from penstock.accounts.manage import KeyManager
 from penstock.cli.logs import configure_logs
-from penstock.cli.masking import Masking, masked_by
+from penstock.cli.masking import Masking, masked_by, tell_short_secrets
 from penstock.cli.running import cannot_listen
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
@@ -118,6 +118,7 @@ async def serve_until(
                 config, environ, keys, stores.database, data, read=read, shared=stores.shared, listening=listening
             )
         open_parts.push_async_callback(service.close)
+        tell_short_secrets(config, environ)  # only now: a mistake that ends the start is one line
         _tune_process()
         _reload_on_hangup(service)
         admin = await service.administer(tokens, KeyManager(stores.keys, keys.pepper), stores.database, tell_reloaded)

@@ -119,8 +119,7 @@ async def serve_until(
             )
         open_parts.push_async_callback(service.close)
         tell_short_secrets(config, environ)  # only now: a mistake that ends the start is one line
-        _tune_process()
-        _reload_on_hangup(service)
+        _prepare_process(service)
         admin = await service.administer(tokens, KeyManager(stores.keys, keys.pepper), stores.database, tell_reloaded)
         token = await tokens.first() if admin else None
         ready(Served(service.address, tuple(service.serving.catalog.providers), first, admin, token))
@@ -199,9 +198,10 @@ def overridden(config: Config, given: Given) -> Config:
     return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **said))
 
 
-def _tune_process() -> None:
+def _prepare_process(service: Service) -> None:
     _spare_the_collector()
     _allow_open_files()
+    _reload_on_hangup(service)
 
 
 def _spare_the_collector() -> None:

@@ -74,18 +74,18 @@ class Opener:
         self._hedging = hedging
         self._learned: dict[str, frozenset[str]] = {}  # upstream -> quirks
 
-    async def whole(self, run: Run) -> Whole:
-        """Return the whole answer to a call.
+    def whole(self, run: Run) -> Awaitable[Whole]:
+        """Return the whole answer to a call, once it is there.
 
         Raises:
             ClientFault: the request cannot be served as it stands, or its key may not.
             UpstreamFault: the providers failed.
         """
-        return await self._first_good(run, self._whole)
+        return self._first_good(run, self._whole)
 
-    async def stream(self, run: Run) -> Begun:
+    def stream(self, run: Run) -> Awaitable[Begun]:
         """Return the answer to a call as soon as it has begun; raises as `whole`."""
-        return await self._first_good(run, self._stream)
+        return self._first_good(run, self._stream)
 
     async def _first_good(self, run: Run, open_: Callable[[Run, Attempt, Tries], Awaitable[T]]) -> T:
         """Try the targets of a call until one does what is asked."""
@@ -142,9 +142,9 @@ class Opener:
                 response.abort()
                 raise
 
-    async def _stream(self, run: Run, attempt: Attempt, tries: Tries) -> Begun:
+    def _stream(self, run: Run, attempt: Attempt, tries: Tries) -> Awaitable[Begun]:
         if not tries.route.hedged:
-            return await self._begun(tries.route, run, attempt, run.record)
+            return self._begun(tries.route, run, attempt, run.record)
 
         def other() -> Attempt | None:
             while (candidate := tries.beside(time.monotonic())) is not None:
@@ -154,7 +154,7 @@ class Opener:
                     tries.skip(fault)
             return None
 
-        return await self._hedging.begun(run, partial(self._begun, tries.route), other)
+        return self._hedging.begun(run, partial(self._begun, tries.route), other)
 
     async def _begun(self, route: Route, run: Run, attempt: Attempt, record: Record) -> Begun:
         thread = thread_of(run.call, route, attempt)

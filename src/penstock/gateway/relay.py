@@ -212,21 +212,19 @@ class Relay:
         if self._record.error is not None:
             return b""
         events: list[Event] = []
-        for position, frame in enumerate(frames):
-            if self.blind:
-                break
+        decode = self._decoder.decode
+        for position, frame in enumerate(() if self.blind else frames):
             try:
-                brought = self._decoder.decode(frame)
+                brought = decode(frame)
             except UpstreamFault as fault:
                 if isinstance(self._writer, Translation):
                     return self._write(frames[:position], events) + self._break(fault.info)
                 self.blind = fault.info.message
                 break
             if brought:
-                failure = _failure(brought)
                 events += brought
-                if failure is not None:
-                    return self._write(frames[:position], events) + self._break(failure)
+                if isinstance(last := brought[-1], Failure):
+                    return self._write(frames[:position], events[:-1]) + self._break(last.error)
         return self._write(frames, events)
 
     def _write(self, frames: list[Frame], events: list[Event]) -> bytes:

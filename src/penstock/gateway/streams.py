@@ -8,7 +8,7 @@ cut, so that no SDK can mistake the break for an end. The last byte waits until 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 import msgspec
@@ -157,9 +157,9 @@ class Gateway:
         call, data = run.call, begun.data
         headers = _headers(run, begun.attempt, begun.response)
 
-        async def pour(begun: Begun) -> bytes:
+        def pour(begun: Begun) -> Awaitable[bytes]:
             watch = Watch(call, begun.attempt, run.record, client, self._heartbeat)
-            return await Pouring(run, begun.relay, client, watch, begun.attempt.limits.write).to_the_end(begun.response)
+            return Pouring(run, begun.relay, client, watch, begun.attempt.limits.write).to_the_end(begun.response)
 
         run.record.first_output = time.monotonic()
         if begun.over and not begun.broken:

@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 import httptools
 
-from penstock.server.http import CONTINUE, LINE, START, ZERO, HttpFault, Request, Response, decoded, head
+from penstock.server.http import CONTINUE, LINE, START, ZERO, HttpFault, Request, Response, head
 from penstock.server.rules import (
     HEAD_FRAMING,
     MAX_AHEAD,
@@ -35,13 +35,11 @@ from penstock.server.rules import (
     too_many_connections,
 )
 from penstock.server.sharing import Shared
-from penstock.server.sockets import reset, was_reset
+from penstock.server.sockets import RESET_DELAY, reset, was_reset
+from penstock.wire.headers import decoded
 
 HIGH_WATER = 64 * 1024
 """Bytes that wait to be sent before the client counts as slow."""
-
-RESET_DELAY = 0.25
-"""Seconds for an HTTP/1.0 client to take the last bytes of a broken stream before the reset overtakes them."""
 
 _UNLIMITED = float("inf")
 
@@ -370,7 +368,7 @@ class Connection(asyncio.Protocol):
         """Return the request whose head has come so far."""
         # What is no path is refused, and its log must not repeat it: addresses can hold passwords.
         target = self._target.decode("latin-1") if self._target.startswith(b"/") else ""
-        return Request(self, method, target, decoded(self._fields), self._parser.get_http_version())
+        return Request(self, method, target, decoded(self._fields, "utf-8"), self._parser.get_http_version())
 
     def _refuse(self, fault: HttpFault) -> None:
         """Let the request that is being read fail; it is the last that is."""

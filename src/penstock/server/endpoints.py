@@ -93,7 +93,10 @@ class Endpoints:
         try:
             if request.fault is not None:
                 raise request.fault
-            return await self._dispatch(request, found, request_id)
+            told = self._told_to_all(request, found)
+            if told is not None:
+                return told
+            return await self._for_key(self._door.admit(request), request, found, request_id)
         except Fault as failed:
             fault = failed.with_traceback(None)  # it leads here, and so to the fault: they would keep the whole request
         except Exception:
@@ -102,7 +105,8 @@ class Endpoints:
         self._metrics.refused(fault.info.kind)
         return _refused(fault, request, found, request_id)
 
-    async def _dispatch(self, request: Request, found: Match, request_id: str) -> Response | None:
+    def _told_to_all(self, request: Request, found: Match) -> Response | None:
+        """Return what anybody is told, if that is asked for; raises Fault where nobody is told anything."""
         if found.methods and request.method not in found.methods:
             allowed = " or ".join(found.methods)
             raise ClientFault(ErrorInfo("method_not_allowed", f"{request.method} is not allowed here; use {allowed}."))
@@ -117,7 +121,7 @@ class Endpoints:
             case "unknown":
                 raise ClientFault(ErrorInfo("not_found", f"There is nothing at {request.raw_path[:200]}."))
             case _:
-                return await self._for_key(self._door.admit(request), request, found, request_id)
+                return None
 
     async def _for_key(self, key: Key, request: Request, found: Match, request_id: str) -> Response | None:
         match found.operation:
@@ -210,9 +214,9 @@ class Endpoints:
         wish, readers = read_wish(request.headers), self._readers
         if readers.wanted(call, wish):
             return await readers.begin(call, wish, request)
-        retried, response = await readers.retried(call, wish, request)
-        if retried:
-            return response
+        orphan = readers.orphans.take(call, wish.retry)
+        if orphan is not None:
+            return await readers.adopted(orphan, request)
         asked, call = call, await self._kept.prepared(call)
         if not call.inbound.stream:
             answer = await readers.whole(asked, wish, request, functools.partial(self._answer, call))
@@ -256,7 +260,9 @@ async def _opened(
         ClientFault: its path, its body or its envelope is not as it should be, or its key may not use the model.
     """
     started, target = time.monotonic(), _path_target(request, found)
-    inbound = (open_request or protocol.open_request)(await _body(request), target, request.headers)
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise ClientFault(ErrorInfo("unsupported_media", "Send the body without Content-Encoding."))
+    inbound = (open_request or protocol.open_request)(await request.read(), target, request.headers)
     check_model(key, inbound.model)
     return Call(
         id=request_id,
@@ -268,17 +274,6 @@ async def _opened(
         started=started,
         trace=trace,
     )
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body of a request.
-
-    Raises:
-        ClientFault: it is compressed, or does not come as it should.
-    """
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise ClientFault(ErrorInfo("unsupported_media", "Send the body without Content-Encoding."))
-    return await request.read()
 
 
 def _new_id() -> str:

@@ -4,7 +4,7 @@ A handler takes a Request and returns a Response, or None after it has streamed 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from penstock.core.errors import ClientFault, ErrorInfo, ErrorKind
+from penstock.wire.headers import joined
 
 if TYPE_CHECKING:
     from penstock.server.connection import Connection
@@ -98,7 +99,7 @@ class Request:
     def query(self) -> dict[str, str]:
         """The query parameters, decoded; different values of a repeated one joined by commas."""
         if self._query is None:
-            self._query = _joined(parse_qsl(self._raw_query, keep_blank_values=True)) if self._raw_query else {}
+            self._query = joined(parse_qsl(self._raw_query, keep_blank_values=True)) if self._raw_query else {}
         return self._query
 
     async def read(self) -> bytes:
@@ -148,28 +149,6 @@ class Request:
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response | None]]
-
-
-def decoded(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers by their names in lower case, as `Request` has them; the parser has seen to their lines."""
-    if not fields:
-        return {}
-    # All at once, because a request has twenty of them.
-    names = b"\n".join([name for name, _ in fields]).decode("latin-1").lower().split("\n")
-    values = b"\n".join([value for _, value in fields]).decode("utf-8", "surrogateescape").split("\n")
-    values = [value.rstrip(" \t") for value in values]
-    headers = dict(zip(names, values, strict=True))
-    return headers if len(headers) == len(fields) else _joined(zip(names, values, strict=True))
-
-
-def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return what stands under each name; what is said twice in the same words was said once."""
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        known = found.setdefault(name, value)
-        if known != value:
-            found[name] = f"{known}, {value}"
-    return found
 
 
 def head(status: int, headers: Mapping[str, str], own: bytes) -> bytes:

@@ -106,14 +106,8 @@ class Readers:
 
     # ---- calls whose SDK may ask again -------------------------------------------------------------------------------
 
-    async def retried(self, call: Call, wish: Wish, request: Request) -> tuple[bool, Response | None]:
-        """Serve a request that is the next try of a call under way; return whether it is, and the answer."""
-        orphan = self.orphans.take(call, wish.retry)
-        if orphan is None:
-            return False, None
-        return True, await self._adopted(orphan, request)
-
-    async def _adopted(self, orphan: Orphan, request: Request) -> Response | None:
+    async def adopted(self, orphan: Orphan, request: Request) -> Response | None:
+        """Serve a request that is the next try of a call under way; raises Fault."""
         journal, call = orphan.journal, orphan.call
         headers: dict[str, str] = {"x-stream-replay": "replay" if journal.over else "attached"}
         if not call.inbound.stream:
@@ -174,15 +168,15 @@ class Readers:
             await orphan.journal.end(answer.body)
         return answer
 
-    async def plain(
+    def plain(
         self,
         asked: Call,
         call: Call,
         wish: Wish,
         client: StreamClient,
         stream: Callable[[Call, Client], Coroutine[Any, Any, None]],
-    ) -> None:
-        """Stream to a client that may vanish before it has got anything, and come back; raises Fault.
+    ) -> Coroutine[Any, Any, None]:
+        """Return what streams to a client that may vanish before it has got anything, and come back; it raises Fault.
 
         Args:
             asked: the call as it came, by which its next try is known.
@@ -191,18 +185,22 @@ class Readers:
             client: that the answer is for.
             stream: serves it.
         """
-        writing: Client = client
-        graced: Graced | None = None
-        if wish.retry is not None and self.orphans.hopes(wish.retry):
-            writing = graced = Graced(client, asked, wish.retry, self.orphans)
-        if call.keep is not None:
-            writing = KeepingClient(writing, call.keep)
-        try:
-            await stream(call, writing)
-        except Fault as fault:
-            if graced is not None:
-                graced.failed(fault)
-            raise
+        if wish.retry is None or not self.orphans.hopes(wish.retry):
+            return stream(call, _kept(call, client))
+        return _graced(call, Graced(client, asked, wish.retry, self.orphans), stream)
+
+
+async def _graced(call: Call, client: Graced, stream: Callable[[Call, Client], Coroutine[Any, Any, None]]) -> None:
+    try:
+        await stream(call, _kept(call, client))
+    except Fault as fault:
+        client.failed(fault)
+        raise
+
+
+def _kept(call: Call, client: Client) -> Client:
+    """Return the client of an answer that is kept, if it is to be, before its end leaves."""
+    return client if call.keep is None else KeepingClient(client, call.keep)
 
 
 def stream_headers(call: Call) -> dict[str, str]:

@@ -5,6 +5,7 @@ that differ, line ends that are none). Here is what it leaves to its users.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 from penstock.server.http import HttpFault, Request
 
@@ -44,7 +45,7 @@ def check(request: Request, fields: Sequence[tuple[bytes, bytes]]) -> None:
         HttpFault: it cannot be served, or another server could read it in another way than we do.
     """
     headers = request.headers
-    if sum([len(name) + len(value) for name, value in fields]) > MAX_HEAD:
+    if sum(map(len, chain.from_iterable(fields))) > MAX_HEAD:
         raise head_too_large()
     if request.version not in {"1.1", "1.0"}:
         raise HttpFault(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")

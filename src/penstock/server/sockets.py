@@ -6,6 +6,9 @@ import socket
 import struct
 from typing import cast
 
+RESET_DELAY = 0.25
+"""Seconds for an HTTP/1.0 client to take the last bytes of a broken stream before the reset overtakes them."""
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 

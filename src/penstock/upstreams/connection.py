@@ -17,6 +17,8 @@ from typing import cast
 
 import httptools
 
+from penstock.wire.headers import decoded
+
 MAX_CROSSING = 1.0
 """Seconds after a request in which its end still can be that of an unused connection, not of a provider at work."""
 
@@ -57,8 +59,8 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_body_size", "_buffer", "_clock", "_decoder", "_ends_with_connection", "_error", "_head_size",
-        "_headers_done", "_into", "_keep", "_loop", "_over", "_parser", "_patience", "_paused", "_pieces",
+        "_body_size", "_buffer", "_clock", "_decoder", "_ends_with_connection", "_error", "_fields",
+        "_head_size", "_headers_done", "_into", "_keep", "_loop", "_over", "_parser", "_patience", "_paused", "_pieces",
         "_resting_since", "_sent_at", "_stopped", "_transport", "_waiter", "_waiting_since", "headers", "status",
     )  # fmt: skip
 
@@ -77,6 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting_since = 0.0  # 0: nobody waits
         self._resting_since = 0.0  # 0: it is new
         self._sent_at = 0.0
+        self._parser = httptools.HttpResponseParser(self)
         self._reset()
 
     # ---- for the transport -------------------------------------------------------------------------------------------
@@ -121,7 +124,7 @@ class Connection(asyncio.BufferedProtocol):
         while not self._headers_done:
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            await self._more()
 
     async def read(self) -> bytes:
         """Return the bytes of the body that have come, as soon as there are any; empty at its end.
@@ -140,7 +143,7 @@ class Connection(asyncio.BufferedProtocol):
                 return b""
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            await self._more()
 
     async def pour(self, into: Callable[[bytes], bool]) -> bool:
         """Hand the body to `into` as it comes, in the very callback that brings it, which spares a wake-up a chunk.
@@ -160,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
                 raise self._error
             self._into, self._stopped = into, False
             try:
-                await self._wait()
+                await self._more()
             finally:
                 self._into = None
             if self._stopped:
@@ -241,11 +244,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header. Trailers come here, too, and are nobody's concern."""
-        if self._headers_done:
-            return
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+        if not self._headers_done:
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Note the status, and how the body will end."""
@@ -253,9 +253,10 @@ class Connection(asyncio.BufferedProtocol):
         if self.status < 200:
             return  # an interim response; the real one follows
         self._headers_done = True
+        self.headers = headers = decoded(self._fields, "latin-1")
         self._keep = self._parser.should_keep_alive()
-        self._ends_with_connection = "content-length" not in self.headers and "transfer-encoding" not in self.headers
-        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        self._ends_with_connection = "content-length" not in headers and "transfer-encoding" not in headers
+        coding = headers.get("content-encoding", "identity").strip().lower()
         if coding in _CODINGS:
             self._decoder = zlib.decompressobj(_CODINGS[coding])
         elif coding not in {"", "identity"}:
@@ -272,12 +273,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._headers_done:
             self._over = True
         else:
-            self.headers = {}
+            self._fields = []
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
     def _reset(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
         self._decoder: zlib._Decompress | None = None  # pyright: ignore[reportPrivateUsage] - its only name
         self._headers_done = False
         self._ends_with_connection = False
@@ -286,6 +286,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pieces: list[bytes] = []
         self._body_size = 0
         self.status = 0
+        self._fields: list[tuple[bytes, bytes]] = []
         self.headers: dict[str, str] = {}
 
     def _take(self) -> bytes:
@@ -334,17 +335,15 @@ class Connection(asyncio.BufferedProtocol):
         self._stopped = True
         self._wake()
 
-    async def _wait(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
+        """Return what is done when something has come. Who waits for it no longer, aborts the connection."""
         self._waiting_since = self._loop.time()
         self._waiter = waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            self._waiting_since = 0.0
+        return waiter
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
+        self._waiting_since = 0.0
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 

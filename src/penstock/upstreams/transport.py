@@ -9,7 +9,6 @@ address, a credential or the words of a library.
 """
 
 import asyncio
-import contextlib
 import functools
 import socket
 import ssl
@@ -123,17 +122,17 @@ class Transport:
         except NoSlotError:
             raise _fault("overloaded", "All connections to {} are in use", provider.name, "pool_exhausted") from None
         try:
-            return await self._reach(door, request, connect_timeout or self._connect_timeout)
+            rested = self._rested(door.address)
+            if rested is not None:
+                try:
+                    return await self._ask(door, rested, request)
+                except _CrossedError:
+                    pass
+            fresh = await self._connect(door, connect_timeout or self._connect_timeout)
+            return await self._ask(door, fresh, request)
         except BaseException:
             slots.give_back()
             raise
-
-    async def _reach(self, door: _Door, request: bytes, patience: float) -> "UpstreamResponse":
-        rested = self._rested(door.address)
-        if rested is not None:
-            with contextlib.suppress(_CrossedError):
-                return await self._ask(door, rested, request)
-        return await self._ask(door, await self._connect(door, patience), request)
 
     def cut(self) -> None:
         """Break off all responses that are still being read: the gateway is being stopped."""

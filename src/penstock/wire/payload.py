@@ -7,6 +7,7 @@ absurd depth, or it is a 400 that says which. Towards providers everything that 
 import json
 import re
 from itertools import accumulate
+from math import isinf
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 import msgspec
@@ -18,6 +19,8 @@ MAX_DEPTH = 128
 
 MAX_INTEGER = 2**63 - 1
 """Integers beyond 64 bits are refused: no field means them, and other parsers disagree about them."""
+
+_MAX_DIGITS = len(str(-MAX_INTEGER))
 
 _NESTING = bytes(1 if byte in b"[{" else 0xFF if byte in b"]}" else byte for byte in range(256))
 _NO_NESTING = bytes(set(range(256)) - set(b'[]{}"'))
@@ -177,7 +180,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _bounded(digits: str) -> int:
-    value = int(digits) if len(digits) <= len(str(-MAX_INTEGER)) else MAX_INTEGER + 1
+    value = int(digits) if len(digits) <= _MAX_DIGITS else MAX_INTEGER + 1
     if not -MAX_INTEGER <= value <= MAX_INTEGER:
         raise bad_request(f"The body holds an integer of {len(digits)} digits; 64 bits are the limit.")
     return value
@@ -185,7 +188,7 @@ def _bounded(digits: str) -> int:
 
 def _finite(digits: str) -> float:
     value = float(digits)
-    if value in {float("inf"), float("-inf")}:
+    if isinf(value):
         raise bad_request("The body holds a number too large for a 64-bit float.")
     return value
 

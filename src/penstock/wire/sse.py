@@ -66,6 +66,7 @@ class SseReader:
         """
         if not self._raw and not self._skip_lf and (self._begun or not chunk.startswith(BOM[:1])):
             if chunk.endswith(b"\n\n") and b"\r" not in chunk:
+                self._begun = True
                 return _blocks(chunk, b"\n\n")
             if chunk.endswith(b"\r\n\r\n") and chunk.count(b"\r\n") == chunk.count(b"\n") == chunk.count(b"\r"):
                 return _blocks(chunk, b"\r\n\r\n")

@@ -52,7 +52,9 @@ def test_a_record_tells_each_kind_of_token_and_the_cost_in_exact_dollars():
     assert record(TOTAL) == {
         "day": "2026-11-22", "model": "fast", "requests": 3, "ends": {"completed": 2, "failed": 1},
         "input_tokens": 160, "uncached_tokens": 100, "cache_read_tokens": 50, "cache_write_tokens": 7,
-        "cache_write_1h_tokens": 3, "output_tokens": 40, "reasoning_tokens": 4, "cost_usd": "1.2345",
+        "cache_write_1h_tokens": 3, "output_tokens": 40, "reasoning_tokens": 4, "input_audio_tokens": 0,
+        "input_image_tokens": 0, "cached_audio_tokens": 0, "output_audio_tokens": 0, "output_image_tokens": 0,
+        "web_searches": 0, "cost_usd": "1.2345",
         "unpriced_requests": 0, "estimated_requests": 1,
     }  # fmt: skip
 

@@ -25,7 +25,8 @@ def row(id_: str, created_ms: int, **values: Any) -> dict[str, Any]:
         "upstream_model": "gpt-5.4-mini", "upstream_protocol": "openai-responses", "client_protocol": "openai-chat",
         "stream": True, "created_ms": created_ms, "attempts": 1, "end": "completed", "error": None,
         "uncached": 100, "cache_read": None, "cache_write": None, "cache_write_1h": None, "output": 10,
-        "reasoning": None, "usage_source": "provider", "cost": 1000, "first_output_ms": 5, "duration_ms": 50,
+        "reasoning": None, "input_audio": None, "input_image": None, "cached_audio": None, "output_audio": None,
+        "output_image": None, "web_searches": None, "service_tier": None, "unpriced": None, "usage_source": "provider", "cost": 1000, "first_output_ms": 5, "duration_ms": 50,
         "gap_median_ms": None, "gap_longest_ms": None,
     } | values  # fmt: skip
 
@@ -50,7 +51,7 @@ async def test_without_groups_everything_is_one_sum(store: UsageStore):
     assert total.group == {}
     assert (total.requests, total.cost, total.unpriced, total.estimated) == (5, 8500, 1, 1)
     assert total.ends == {"completed": 3, "client_gone": 1, "failed": 1}
-    assert total.tokens == Usage(400, 50, 7, 3, 40, 4, estimated=True)
+    assert total.tokens == Usage(400, 50, 7, 3, 40, 4, 0, 0, 0, 0, 0, 0, estimated=True)
 
 
 async def test_days_are_those_of_utc_and_come_in_order(store: UsageStore):

@@ -27,6 +27,7 @@ from penstock.accounts.entries import (
     noted_row,
     opened_row,
     settled_row,
+    unpriced_of,
 )
 from penstock.core.usage import UNKNOWN, Usage
 from penstock.store.errors import StoreUnavailableError
@@ -229,10 +230,11 @@ class Account:
             ClientFault: the budget does not allow it (`billing`).
             Fault: the store is down (`overloaded`).
         """
-        attempt, cost = self._attempt, cost_of(self._attempt.tried.price, outcome.usage)
-        following, totals = self._attempt_of(next_), self._totals.plus(outcome.usage, cost)
+        attempt, price = self._attempt, self._attempt.tried.price
+        cost, unpriced = cost_of(price, outcome.usage), unpriced_of(price, outcome.usage)
+        following, totals = self._attempt_of(next_), self._totals.plus(outcome.usage, cost, unpriced)
         job = Retrial(
-            settled_row(self.intent.request, attempt.number, outcome, cost, "retried"),
+            settled_row(self.intent.request, attempt.number, outcome, cost, "retried", unpriced=unpriced),
             self._opened_row(following, totals.usage.total),
             self.intent.key.id,
             self._used(outcome.usage, cost),
@@ -286,9 +288,10 @@ class Account:
 
     def call_off(self, aside: Attempt, outcome: Outcome) -> None:
         """Settle an attempt that is open beside the one under way. It costs its key nothing: that asked for one."""
-        cost, hold = cost_of(aside.tried.price, outcome.usage), hold_of(self.intent, 0)
+        price, hold = aside.tried.price, hold_of(self.intent, 0)
+        cost, unpriced = cost_of(price, outcome.usage), unpriced_of(price, outcome.usage)
         settlement = Settlement(
-            settled_row(self.intent.request, aside.number, outcome, cost, "retried", borne=cost),
+            settled_row(self.intent.request, aside.number, outcome, cost, "retried", cost, unpriced),
             None if hold is None else Release(self.intent.key.id, hold.unit, hold.period, 0, False, 0),
         )
         self._submit(settlement, self._put_away, FIRST_PAUSE)
@@ -318,7 +321,7 @@ class Account:
         if budget is None or output_tokens <= self.covered:
             return True
         tried = self._attempt.tried
-        cover = budgets.cover(budget, tried.price, tried.input_tokens, output_tokens)
+        cover = budgets.cover(budget, tried.price, tried.input_tokens, output_tokens, tried.service_tier)
         hold = hold_of(self.intent, cover.amount - self._hold)
         if hold is None:
             return True
@@ -329,7 +332,7 @@ class Account:
         return extended
 
     async def settle(self, outcome: Outcome, single: Single | None = None) -> int | None:
-        """Settle the request; return its cost in nano-dollars, None if no price is known.
+        """Settle the request; return its cost in nano-dollars, None if of something no price is known.
 
         Only the first call counts, the others wait with it: a second at most, for it is settled as soon as it can be.
         Where attempts cost more than a `single` run of the answer would have, that is all that is charged.
@@ -341,7 +344,7 @@ class Account:
             else:
                 self._moving.add_done_callback(lambda _: self._settle(outcome, single))
         await self._seat.settling.done(self.settling)
-        return self._totals.cost
+        return None if self._totals.unpriced else self._totals.cost
 
     def leave(self) -> None:
         """Try no more to settle: the store is closed."""
@@ -350,8 +353,9 @@ class Account:
     def _settle(self, outcome: Outcome, single: Single | None = None) -> None:
         if not self._called:
             outcome = Outcome(outcome.end, outcome.error, UNKNOWN, "estimate", None, 0)
-        cost = cost_of(self._attempt.tried.price, outcome.usage)
-        self._totals = self._totals.plus(outcome.usage, cost)
+        price = self._attempt.tried.price
+        cost, unpriced = cost_of(price, outcome.usage), unpriced_of(price, outcome.usage)
+        self._totals = self._totals.plus(outcome.usage, cost, unpriced)
         used, borne = self._used(outcome.usage, cost), None
         if single is not None:
             whole, self._totals = self._totals, self._totals.capped(single)
@@ -361,7 +365,7 @@ class Account:
             borne = 0  # says that there are others, although this is the first
         correction = self._correction()
         settlement = Settlement(
-            settled_row(self.intent.request, self._attempt.number, outcome, cost, borne=borne),
+            settled_row(self.intent.request, self._attempt.number, outcome, cost, borne=borne, unpriced=unpriced),
             self._release(used, correction),
         )
         self._submit(settlement, partial(self._over, correction), FIRST_PAUSE)

@@ -51,7 +51,7 @@ def cover_of(intent: Intent, tried: Try) -> Cover | None:
     if budget is None:
         return None
     output = budgets.first_output(intent.stream, tried.max_output)
-    return budgets.cover(budget, tried.price, tried.input_tokens, output)
+    return budgets.cover(budget, tried.price, tried.input_tokens, output, tried.service_tier)
 
 
 def hold_of(intent: Intent, amount: int) -> Hold | None:

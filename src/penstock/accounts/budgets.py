@@ -45,22 +45,27 @@ def period_of(budget: Budget, now_ms: int) -> str:
             return "total"
 
 
-def cover(budget: Budget, price: Price | None, input_tokens: int, output_tokens: int) -> Cover:
+def cover(
+    budget: Budget, price: Price | None, input_tokens: int, output_tokens: int, service_tier: str | None = None
+) -> Cover:
     """Return what this much input, as estimated, and output may cost. The input may be a quarter more than estimated.
 
     Raises:
-        ClientFault: the budget counts money and no price is known.
+        ClientFault: the budget counts money and no price is known, or none for the service tier.
     """
     length = -(-input_tokens * 5 // 4)
     if budget.unit == "tokens":
         return Cover(length + output_tokens, output_tokens)
-    if price is None:
+    if price is None or price.unpriced(Usage(service_tier=service_tier)):
         raise _price_unknown()
-    # Nobody knows what part of the input will be written to a cache, which costs more than to read it once.
+    # Nobody knows what part of the input will be written to a cache, which costs more than to read it once, nor what
+    # the output will be where a model makes sounds or images.
     ways = (
-        Usage(uncached=length, output=output_tokens),
-        Usage(cache_write=length, output=output_tokens),
-        Usage(cache_write_1h=length, output=output_tokens),
+        Usage(uncached=length, output=output_tokens, service_tier=service_tier),
+        Usage(cache_write=length, output=output_tokens, service_tier=service_tier),
+        Usage(cache_write_1h=length, output=output_tokens, service_tier=service_tier),
+        Usage(uncached=length, output=output_tokens, output_audio=output_tokens, service_tier=service_tier),
+        Usage(uncached=length, output=output_tokens, output_image=output_tokens, service_tier=service_tier),
     )
     return Cover(max(price.cost(usage) for usage in ways), output_tokens)
 
@@ -98,5 +103,5 @@ def _reset(budget: Budget, now_ms: int) -> str:
 
 
 def _price_unknown() -> ClientFault:
-    message = "This key has a budget in money, and no price is known for this model."
+    message = "This key has a budget in money, and no price is known for this model, or for this service tier."
     return ClientFault(ErrorInfo("billing", message, code="price_unknown"))

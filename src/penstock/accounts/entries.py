@@ -27,7 +27,10 @@ class Intent(Struct, frozen=True, gc=False):
 
 
 class Try(Struct, frozen=True, gc=False):
-    """One attempt. `input_tokens` is an estimate; `max_output` is None where nobody said how long the answer may be."""
+    """One attempt. `input_tokens` is an estimate; `max_output` is None where nobody said how long the answer may be.
+
+    `service_tier` is the one that is asked for, in the words of Usage.
+    """
 
     provider: str
     upstream_model: str
@@ -35,6 +38,7 @@ class Try(Struct, frozen=True, gc=False):
     input_tokens: int
     max_output: int | None
     price: Price | None
+    service_tier: str | None = None
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -81,11 +85,12 @@ class Totals(Struct, frozen=True, gc=False):
 
     usage: Usage = UNKNOWN
     cost: int | None = None
+    unpriced: bool = False
 
-    def plus(self, usage: Usage, cost: int | None) -> "Totals":
+    def plus(self, usage: Usage, cost: int | None, unpriced: str | None) -> "Totals":
         """Return them with one more attempt."""
         if self is NOTHING:
-            return Totals(usage, cost)
+            return Totals(usage, cost, unpriced is not None)
         mine = self.usage
         usages = Usage(
             uncached=_sum(mine.uncached, usage.uncached),
@@ -95,12 +100,13 @@ class Totals(Struct, frozen=True, gc=False):
             output=_sum(mine.output, usage.output),
             reasoning=_sum(mine.reasoning, usage.reasoning),
         )
-        return Totals(usages, _sum(self.cost, cost))
+        return Totals(usages, _sum(self.cost, cost), self.unpriced or unpriced is not None)
 
     def capped(self, single: Single) -> "Totals":
         """Return what of them is charged for an answer that was continued."""
         cost = cost_of(single.price, single.usage)
-        return Totals(single.usage, self.cost if cost is None or self.cost is None else min(cost, self.cost))
+        charged = self.cost if cost is None or self.cost is None else min(cost, self.cost)
+        return Totals(single.usage, charged, self.unpriced)
 
 
 NOTHING = Totals()
@@ -115,6 +121,11 @@ def _sum(one: int | None, other: int | None) -> int | None:
 def cost_of(price: Price | None, usage: Usage) -> int | None:
     """Return what an attempt cost; None if no price is known."""
     return None if price is None else price.cost(usage)
+
+
+def unpriced_of(price: Price | None, usage: Usage) -> str | None:
+    """Return what of an attempt has no known price although its tokens have one; None if nothing."""
+    return None if price is None else price.unpriced(usage)
 
 
 def opened_row(intent: Intent, attempt: Attempt, process: str, slot: bool, expected: int) -> OpenedRow:
@@ -163,6 +174,13 @@ def noted_row(request: str, number: int, progress: Progress, now_ms: int) -> Not
         usage.cache_write_1h,
         output,
         usage.reasoning,
+        usage.input_audio,
+        usage.input_image,
+        usage.cached_audio,
+        usage.output_audio,
+        usage.output_image,
+        usage.web_searches,
+        usage.service_tier,
         request,
         number,
     )
@@ -175,8 +193,9 @@ def settled_row(  # noqa: PLR0917
     cost: int | None,
     state: Literal["settled", "retried"] = "settled",
     borne: int | None = None,
+    unpriced: str | None = None,
 ) -> SettledRow:
-    """Return what is written of an attempt at its end."""
+    """Return what is written of an attempt at its end. `unpriced` is what `cost` does not hold."""
     usage, gaps = outcome.usage, outcome.gaps
     return SettledRow(
         state,
@@ -188,8 +207,16 @@ def settled_row(  # noqa: PLR0917
         usage.cache_write_1h,
         usage.output,
         usage.reasoning,
+        usage.input_audio,
+        usage.input_image,
+        usage.cached_audio,
+        usage.output_audio,
+        usage.output_image,
+        usage.web_searches,
+        usage.service_tier,
         outcome.source,
         cost,
+        unpriced,
         borne,
         outcome.first_output_ms,
         outcome.duration_ms,

@@ -22,13 +22,23 @@ Dollars = str | int | float
 
 
 class PriceSettings(Struct, frozen=True):
-    """What a model's tokens cost. A kind of cache that is left out costs as other input."""
+    """What a model's tokens cost. A kind that is left out costs as other input, or output.
+
+    `web_search` is for a thousand searches.
+    """
 
     input: Dollars
     output: Dollars
     cache_read: Dollars | None = None
     cache_write: Dollars | None = None
     cache_write_1h: Dollars | None = None
+    input_audio: Dollars | None = None
+    input_image: Dollars | None = None
+    cached_audio: Dollars | None = None
+    output_audio: Dollars | None = None
+    output_image: Dollars | None = None
+    web_search: Dollars | None = None
+    service_tiers: dict[str, "PriceSettings"] = {}
 
     def price(self, path: str) -> Price:
         """Return the price.
@@ -42,8 +52,19 @@ class PriceSettings(Struct, frozen=True):
             cache_write=_optional(self.cache_write, f"{path}.cache_write"),
             cache_write_1h=_optional(self.cache_write_1h, f"{path}.cache_write_1h"),
             output=_picos(self.output, f"{path}.output"),
+            **{name: _optional(getattr(self, name), f"{path}.{name}") for name in _PARTS},
+            web_search=_for_one(_optional(self.web_search, f"{path}.web_search")),
+            served={tier: prices.price(f"{path}.service_tiers.{tier}") for tier, prices in self.service_tiers.items()},
             version=VERSION,
         )
+
+
+_PARTS = ("input_audio", "input_image", "cached_audio", "output_audio", "output_image")
+
+
+def _for_one(per_thousand: int | None) -> int | None:
+    """Return pico-dollars for one of what was read as if it were dollars for a million."""
+    return None if per_thousand is None else per_thousand * 1000
 
 
 def _optional(dollars: Dollars | None, path: str) -> int | None:

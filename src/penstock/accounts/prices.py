@@ -3,9 +3,9 @@
 A price counts in pico-dollars (10**-12 dollars) per token: one dollar per million tokens is a million of them, and
 the cheapest prices that providers publish are whole numbers. A cost counts in nano-dollars (10**-9 dollars).
 
-Text is what is priced. Where a provider asks another price for tokens of audio, images or video, or something beside
-tokens (a web search, an hour of sound), that is not known here: such tokens cost what those of text do, and what is
-asked beside them is not counted.
+Tokens of sound and images have prices of their own where their provider asks them, and cost what those of text do where
+it does not. Searches of the web are priced by number. Where a request was served in another tier, such as `flex`, the
+prices of that tier count. What was used and has no known price is named (`Price.unpriced`); the rest is priced.
 """
 
 import functools
@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 import msgspec
 from msgspec import Struct
 
-from penstock.core.usage import Usage
+from penstock.core.usage import STANDARD, Usage
 
 PICO_PER_NANO = 1000
 
@@ -33,7 +33,7 @@ FREE = "free"
 """The price list of providers that charge nothing for tokens."""
 
 
-class Tier(Struct, frozen=True, kw_only=True):
+class Tier(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What every token costs when a request's whole input is longer than `above` tokens. Fields as those of Price."""
 
     above: int
@@ -42,9 +42,14 @@ class Tier(Struct, frozen=True, kw_only=True):
     cache_write: int | None = None
     cache_write_1h: int | None = None
     output: int
+    input_audio: int | None = None
+    input_image: int | None = None
+    cached_audio: int | None = None
+    output_audio: int | None = None
+    output_image: int | None = None
 
 
-class Price(Struct, frozen=True, kw_only=True, dict=True):
+class Price(Struct, frozen=True, kw_only=True, dict=True, omit_defaults=True):
     """What a model's tokens cost, in pico-dollars per token.
 
     Attributes:
@@ -53,7 +58,16 @@ class Price(Struct, frozen=True, kw_only=True, dict=True):
         cache_write: input written to a prompt cache that lives 5 minutes, or whose lifetime nobody said.
         cache_write_1h: input written to a prompt cache that lives an hour.
         output: everything generated, reasoning included.
+        input_audio: input that is sound. None, here and in the next four: it costs as other tokens of its kind.
+        input_image: input that is images.
+        cached_audio: input read from a prompt cache that is sound.
+        output_audio: output that is sound.
+        output_image: output that is images.
+        web_search: one search of the web, in pico-dollars. None: unknown.
+        one_search: whether all searches for one answer cost as one.
+        request: what each request costs beside its tokens, in pico-dollars.
         tiers: what it costs instead when the input is long, the lowest first.
+        served: what it costs instead in service tiers that have prices of their own, by their names.
         version: where the price comes from, and which issue of it.
     """
 
@@ -62,7 +76,16 @@ class Price(Struct, frozen=True, kw_only=True, dict=True):
     cache_write: int | None = None
     cache_write_1h: int | None = None
     output: int
+    input_audio: int | None = None
+    input_image: int | None = None
+    cached_audio: int | None = None
+    output_audio: int | None = None
+    output_image: int | None = None
+    web_search: int | None = None
+    one_search: bool = False
+    request: int = 0
     tiers: tuple[Tier, ...] = ()
+    served: dict[str, "Price"] = {}
     version: str
 
     @functools.cached_property
@@ -71,7 +94,12 @@ class Price(Struct, frozen=True, kw_only=True, dict=True):
         return msgspec.json.encode(self).decode()
 
     def cost(self, usage: Usage) -> int:
-        """Return what tokens cost in nano-dollars, rounded half up once, at the end. Counters that are None are 0."""
+        """Return what usage costs in nano-dollars, rounded half up once, at the end. Counters that are None are 0.
+
+        What has no known price is not in it; `unpriced` tells.
+        """
+        if usage.service_tier in self.served:
+            return self.served[usage.service_tier].cost(usage)
         length = usage.input
         rates = next((tier for tier in reversed(self.tiers) if length > tier.above), self)
         picos = (
@@ -80,8 +108,48 @@ class Price(Struct, frozen=True, kw_only=True, dict=True):
             + (usage.cache_write or 0) * _known(rates.cache_write, rates.uncached)
             + (usage.cache_write_1h or 0) * _known(rates.cache_write_1h, rates.uncached)
             + (usage.output or 0) * rates.output
+            + _more(usage, rates)
         )
+        if usage.web_searches and self.web_search is not None:
+            picos += self.web_search * (1 if self.one_search else usage.web_searches)
+        if self.request and length:
+            picos += self.request
         return min((picos + PICO_PER_NANO // 2) // PICO_PER_NANO, MAX_COST)
+
+    def unpriced(self, usage: Usage) -> str | None:
+        """Return what was used whose price is unknown, as names of fields of Usage with commas; None if nothing."""
+        if self.version == FREE:
+            return None
+        unknown: list[str] = []
+        tier = usage.service_tier
+        served = self.served.get(tier or STANDARD)
+        if served is None and tier not in {None, STANDARD}:
+            unknown.append("service_tier")
+        if usage.web_searches and (served or self).web_search is None:
+            unknown.append("web_searches")
+        return ",".join(unknown) or None
+
+
+_OTHERWISE = (
+    ("input_audio", "uncached"),
+    ("input_image", "uncached"),
+    ("cached_audio", "cache_read"),
+    ("output_audio", "output"),
+    ("output_image", "output"),
+)
+"""Parts of a counter that may have prices of their own."""
+
+
+def _more(usage: Usage, rates: Price | Tier) -> int:
+    """Return by how much the tokens that are no text cost more than as many of text; it may be negative."""
+    more, left = 0, dict.fromkeys(("uncached", "cache_read", "output"), 0)
+    for part, whole in _OTHERWISE:
+        count, rate = getattr(usage, part), getattr(rates, part)
+        if count and rate is not None:
+            count = min(count, (getattr(usage, whole) or 0) - left[whole])
+            left[whole] += count
+            more += count * (rate - _known(getattr(rates, whole), rates.uncached))
+    return more
 
 
 NOTHING = Price(uncached=0, output=0, version=FREE)

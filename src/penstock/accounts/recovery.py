@@ -8,13 +8,11 @@ import msgspec
 from msgspec import Struct
 
 from penstock.accounts import rates
-from penstock.accounts.entries import Outcome, Row, cost_of, settled_row
+from penstock.accounts.entries import Outcome, Row, cost_of, settled_row, unpriced_of
 from penstock.accounts.prices import Price
 from penstock.core.outcome import End
-from penstock.core.usage import UNKNOWN, Usage
+from penstock.core.usage import COUNTERS, UNKNOWN, Usage
 from penstock.store.ledger import Release, Settlement
-
-_COUNTERS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
 
 
 class Recovered(Struct, frozen=True):
@@ -38,7 +36,7 @@ def recover(row: Row, end: End) -> tuple[Recovered, Settlement]:
     outcome = Outcome(end, error, usage, "checkpoint", None, duration)
     used = usage.total if row["budget_unit"] == "tokens" else cost or 0
     settlement = Settlement(
-        settled_row(row["request"], row["number"], outcome, cost),
+        settled_row(row["request"], row["number"], outcome, cost, unpriced=unpriced_of(price, usage)),
         Release(row["key"], row["budget_unit"], row["budget_period"], used, row["slot"], _correction(row, usage)),
     )
     return Recovered(row["request"], row["number"], row["process"], row["key"], usage, cost), settlement
@@ -68,7 +66,7 @@ def _seen(row: Row) -> Usage:
     """Return what was noted of an attempt. A provider that began to answer has read the input."""
     if row["progressed_ms"] is None:
         return UNKNOWN
-    usage = Usage(**{name: row[name] for name in _COUNTERS})
+    usage = Usage(**{name: row[name] for name in COUNTERS}, service_tier=row["service_tier"])
     inputs = (usage.uncached, usage.cache_read, usage.cache_write, usage.cache_write_1h)
     if any(count is not None for count in inputs):
         return usage

@@ -27,7 +27,8 @@ GROUPS: tuple[Group, ...] = ("day", "key", "model", "provider")
 
 NANO = 10**9
 
-_COUNTERS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
+_PARTS = ("input_audio", "input_image", "cached_audio", "output_audio", "output_image")
+_TOKENS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", *_PARTS)
 _OF_REQUESTS = (
     "id", "key", "key_name", "model", "provider", "upstream_model", "upstream_protocol", "client_protocol", "stream",
     "attempts", "end", "error", "usage_source", "first_output_ms", "duration_ms", "gap_median_ms", "gap_longest_ms",
@@ -63,6 +64,8 @@ def record(total: Totals) -> dict[str, Any]:
         "cache_write_1h_tokens": tokens.cache_write_1h or 0,
         "output_tokens": tokens.output or 0,
         "reasoning_tokens": tokens.reasoning or 0,
+        **{f"{name}_tokens": getattr(tokens, name) or 0 for name in _PARTS},
+        "web_searches": tokens.web_searches or 0,
         "cost_usd": dollars(total.cost),
         "unpriced_requests": total.unpriced,
         "estimated_requests": total.estimated,
@@ -90,8 +93,13 @@ def attempt_record(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _counts(row: Mapping[str, Any]) -> dict[str, int | None]:
-    return {f"{name}_tokens": row[name] for name in _COUNTERS}
+def _counts(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{f"{name}_tokens": row[name] for name in _TOKENS},
+        "web_searches": row["web_searches"],
+        "service_tier": row["service_tier"],
+        "unpriced": row["unpriced"],
+    }
 
 
 def _dollars_if_known(nanos: int | None) -> str | None:

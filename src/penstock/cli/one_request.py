@@ -108,4 +108,7 @@ def _milliseconds(duration: int | None) -> str:
 
 
 def _cost(told: Mapping[str, Any]) -> str:
-    return _UNKNOWN if told["cost_usd"] is None else f"${told['cost_usd']}"
+    if told["cost_usd"] is None:
+        return _UNKNOWN
+    beside = f" + ? ({told['unpriced'].replace(',', ', ')})" if told["unpriced"] else ""
+    return f"${told['cost_usd']}{beside}"

@@ -1,16 +1,17 @@
 """`penstock prices`: what tokens cost, and where that is known from."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.accounts.prices import Price, PriceBook, Tier, per_million
+from penstock.accounts.prices import PICO_PER_NANO, Price, PriceBook, Tier, per_million
 from penstock.config import load
 from penstock.core.errors import ClientFault
+from penstock.core.money import format_dollars
 from penstock.upstreams.catalog import Catalog
 from penstock.upstreams.providers import known_rows
 
@@ -19,6 +20,10 @@ WIDTH = 240
 
 _NOWHERE = "http://127.0.0.1:9"  # scripted models have a price whether they run or not
 _RATES = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output")
+_PARTS = {
+    "of it sound": ("input_audio", "cached_audio", "", "", "output_audio"),
+    "of it images": ("input_image", "", "", "", "output_image"),
+}
 
 
 async def show(model: str | None, path: Path | None, environ: Mapping[str, str]) -> None:
@@ -64,8 +69,15 @@ def _add(table: Table, model: str, price: Price | None) -> None:
     table.add_row(escape(model), *_amounts(price), price.version)
     for tier in price.tiers:
         table.add_row(f"  input over {tier.above:,}", *_amounts(tier), "")
+    for kind, names in _PARTS.items():
+        if any(getattr(price, name) is not None for name in names if name):
+            table.add_row(f"  {kind}", *_amounts(price, names), "")
+    for tier, served in price.served.items():
+        table.add_row(f"  tier {escape(tier)}", *_amounts(served), "")
+    if price.web_search:
+        table.add_row(f"  a search: ${format_dollars(price.web_search // PICO_PER_NANO)}")
 
 
-def _amounts(rates: Price | Tier) -> list[str]:
-    amounts: list[int | None] = [getattr(rates, name) for name in _RATES]
+def _amounts(rates: Price | Tier, names: Sequence[str] = _RATES) -> list[str]:
+    amounts: list[int | None] = [getattr(rates, name) if name else None for name in names]
     return ["-" if amount is None else per_million(amount) for amount in amounts]

@@ -106,7 +106,7 @@ class Record:
         """Return the provider's usage; what it does not know, or did not live to count, is estimated and flagged."""
         seen = estimate_tokens(self.output_bytes)
         if not self.usage.known:
-            return Usage(uncached=max(1, input_tokens()), output=seen, estimated=True)
+            return self.usage.updated(Usage(uncached=max(1, input_tokens()), output=seen, estimated=True))
         if (self.finish is None or self.cut) and (self.usage.output or 0) < seen:
             # The provider did not live to count: its last count is from the beginning of the answer.
             return self.usage.updated(Usage(output=seen, estimated=True))

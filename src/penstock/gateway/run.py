@@ -32,6 +32,7 @@ from penstock.gateway.observer import BreakOutcome, Ended, HedgeOutcome, Observe
 from penstock.gateway.record import Record
 from penstock.gateway.tries import blames_provider
 from penstock.protocols.written_limit import written_limit
+from penstock.protocols.written_tier import NOTHING_SAID, asked_for
 from penstock.routing.health import Health
 
 OVER_BUDGET = ErrorInfo(
@@ -248,6 +249,7 @@ class Run:
             input_tokens=attempt.estimate.tokens() if weighed else estimate_tokens(len(attempt.outbound.body)),
             max_output=self._limit(attempt) if weighed else None,
             price=self._books.prices.of(provider, model, self.call.created),
+            service_tier=asked_for(self.call.inbound.fields, attempt.outbound.body).service_tier,
         )
 
     def _limit(self, attempt: Attempt) -> int | None:
@@ -260,6 +262,9 @@ class Run:
         if isinstance(error, Fault):
             record.error = error.info
         usage, source = _usage(record, error, attempt)
+        asked = asked_for(self.call.inbound.fields, attempt.outbound.body)
+        if asked is not NOTHING_SAID and record.begun:
+            usage = replace(asked.updated(usage), estimated=usage.estimated)
         return Outcome(
             end=_end(record, error),
             error=_word(record.error),

@@ -8,9 +8,13 @@ class InputDetails(Struct, frozen=True, gc=False):
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class OutputDetails(Struct, frozen=True, gc=False):
     """Of the output, in tokens."""
 
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None

@@ -10,11 +10,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from penstock.core.usage import Usage, latest
+from penstock.core.usage import Usage, latest, latest_part
 from penstock.protocols.base import Inbound, Outbound, WireProtocol
 from penstock.protocols.gemini import PROTOCOL as GEMINI
 from penstock.protocols.gemini.write_request import path as gemini_path
 from penstock.protocols.openai_chat import PROTOCOL as OPENAI
+from penstock.protocols.openai_usage import InputDetails, OutputDetails
 from penstock.wire.payload import ProviderDecoder, client_decoder, encode
 
 _requests = client_decoder(list[dict[str, msgspec.Raw]])
@@ -61,7 +62,9 @@ class _Tokens(Struct, rename="camel"):
 class _SnakeTokens(Struct):
     prompt_tokens: int | None = None
     input_tokens: int | None = None
+    input_tokens_details: InputDetails | None = None
     output_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
 
 
 class _Answer(Struct):
@@ -87,7 +90,13 @@ def look_at(payload: bytes) -> Seen:
     output = latest(openai.output_tokens, None)
     if tokens is not None and output is None:
         output = 0  # a vector is not counted
-    return Seen(answer.type or "", Usage(uncached=tokens, output=output), answer.error is not None)
+    usage = Usage(
+        uncached=tokens,
+        output=output,
+        input_image=openai.input_tokens_details and latest_part(openai.input_tokens_details.image_tokens, None),
+        output_image=openai.output_tokens_details and latest_part(openai.output_tokens_details.image_tokens, None),
+    )
+    return Seen(answer.type or "", usage, answer.error is not None)
 
 
 def _openai(path: str) -> Callable[[Inbound, str], Outbound]:

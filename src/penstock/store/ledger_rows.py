@@ -45,12 +45,22 @@ class NotedRow(NamedTuple):
     cache_write_1h: int | None
     output: int | None
     reasoning: int | None
+    input_audio: int | None
+    input_image: int | None
+    cached_audio: int | None
+    output_audio: int | None
+    output_image: int | None
+    web_searches: int | None
+    service_tier: str | None
     of_request: str
     of_number: int
 
 
 class SettledRow(NamedTuple):
-    """What an open attempt came to. `retried` is one that another follows; `borne` is what nobody is charged."""
+    """What an open attempt came to. `retried` is one that another follows; `borne` is what nobody is charged.
+
+    `unpriced` is what has no known price, so that `cost` does not hold it.
+    """
 
     state: Literal["settled", "retried"]
     end: str
@@ -61,8 +71,16 @@ class SettledRow(NamedTuple):
     cache_write_1h: int | None
     output: int | None
     reasoning: int | None
+    input_audio: int | None
+    input_image: int | None
+    cached_audio: int | None
+    output_audio: int | None
+    output_image: int | None
+    web_searches: int | None
+    service_tier: str | None
     usage_source: str
     cost: int | None
+    unpriced: str | None
     borne: int | None
     first_output_ms: int | None
     duration_ms: int

@@ -2,6 +2,8 @@
 
 import sqlalchemy as sa
 
+from penstock.core.usage import COUNTERS
+
 METADATA = sa.MetaData()
 
 REVISION = "0002"
@@ -80,9 +82,8 @@ VERSIONS = sa.Table(
 
 
 def _counters() -> list[sa.Column[int]]:
-    """Return the columns of core.usage.Usage, in tokens. NULL is unknown, not 0."""
-    names = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
-    return [sa.Column(name, sa.BigInteger, nullable=True) for name in names]
+    """Return the columns of core.usage.Usage, as numbers. NULL is unknown, not 0."""
+    return [sa.Column(name, sa.BigInteger, nullable=True) for name in COUNTERS]
 
 
 # One row for each call of a provider, written before it is called.
@@ -117,8 +118,10 @@ ATTEMPTS = sa.Table(
     sa.Column("end", sa.Text, nullable=True),
     sa.Column("error", sa.Text, nullable=True),
     *_counters(),
+    sa.Column("service_tier", sa.Text, nullable=True),
     sa.Column("usage_source", sa.Text, nullable=True),  # provider, partial, estimate, checkpoint
     sa.Column("cost", sa.BigInteger, nullable=True),  # nano-dollars; NULL: no price is known
+    sa.Column("unpriced", sa.Text, nullable=True),  # what has no known price and is not in it: web_searches ...
     sa.Column("borne", sa.BigInteger, nullable=True),  # nano-dollars that nobody is charged, of this attempt and others
     sa.Column("price", sa.Text, nullable=True),  # the price as JSON, so that whoever recovers it can compute the cost
     sa.Column("price_version", sa.Text, nullable=True),
@@ -156,8 +159,10 @@ REQUESTS = sa.Table(
     sa.Column("end", sa.Text),
     sa.Column("error", sa.Text),
     *_counters(),
+    sa.Column("service_tier", sa.Text),
     sa.Column("usage_source", sa.Text),
     sa.Column("cost", sa.BigInteger),
+    sa.Column("unpriced", sa.Text),  # of any attempt
     sa.Column("first_output_ms", sa.BigInteger),  # after created_ms, as the next
     sa.Column("duration_ms", sa.BigInteger),
     sa.Column("gap_median_ms", sa.BigInteger),

@@ -13,7 +13,7 @@ from msgspec import Struct
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from penstock.core.usage import Usage
+from penstock.core.usage import COUNTERS, Usage
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.schema import ATTEMPTS, BUDGETS, REQUESTS
@@ -32,8 +32,7 @@ _COLUMNS: Mapping[Group, sa.ColumnElement[Any]] = {
     "model": REQUESTS.c.model,
     "provider": REQUESTS.c.provider,
 }
-_COUNTERS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
-_SUMS = ("requests", "unpriced", "estimated", "cost", *_COUNTERS)
+_SUMS = ("requests", "unpriced", "estimated", "cost", *COUNTERS)
 
 
 class Filter(Struct, frozen=True):
@@ -68,7 +67,7 @@ class Totals(Struct, frozen=True):
         requests: how many.
         ends: how many ended how, the most frequent first.
         estimated: how many have counts that are not all the provider's own.
-        unpriced: how many have no known price; `cost` is that of the others.
+        unpriced: how many have no known price, or used something that has none; `cost` is of all that is known.
         cost: nano-dollars.
         tokens: counters that nobody gave are 0.
     """
@@ -171,12 +170,13 @@ class UsageStore:
 
 def _sums() -> tuple[sa.ColumnElement[Any], ...]:
     table = REQUESTS.c
+    priced = sa.and_(table.cost.is_not(None), table.unpriced.is_(None))
     return (
         sa.func.max(table.key_name).label("key_name"),  # it may have changed in between
         sa.func.count().label("requests"),
-        (sa.func.count() - sa.func.count(table.cost)).label("unpriced"),
+        sa.func.sum(sa.case((priced, 0), else_=1)).label("unpriced"),
         sa.func.sum(sa.case((table.usage_source == "provider", 0), else_=1)).label("estimated"),
-        *(sa.func.coalesce(sa.func.sum(table[name]), 0).label(name) for name in ("cost", *_COUNTERS)),
+        *(sa.func.coalesce(sa.func.sum(table[name]), 0).label(name) for name in ("cost", *COUNTERS)),
     )
 
 
@@ -204,7 +204,7 @@ def _total(by: Sequence[Group], rows: Sequence[sa.RowMapping]) -> Totals:
         estimated=sums["estimated"],
         unpriced=sums["unpriced"],
         cost=sums["cost"],
-        tokens=Usage(**{name: sums[name] for name in _COUNTERS}, estimated=sums["estimated"] > 0),
+        tokens=Usage(**{name: sums[name] for name in COUNTERS}, estimated=sums["estimated"] > 0),
     )
 
 

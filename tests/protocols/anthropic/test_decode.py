@@ -334,7 +334,7 @@ def test_cache_writes_are_told_apart_by_lifetime() -> None:
 
 
 def test_thinking_is_counted_within_the_output() -> None:
-    assert usage_of("thinking") == Usage(25, 0, 0, 0, 40, 22)
+    assert usage_of("thinking") == Usage(25, 0, 0, 0, 40, 22, service_tier="standard")
 
 
 @pytest.mark.covers("P95", "T6")

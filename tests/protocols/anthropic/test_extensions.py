@@ -55,7 +55,10 @@ def message_of(data: bytes) -> dict[str, Any]:
 @pytest.mark.covers("P62")
 @pytest.mark.parametrize("case", WITH_EXTENSIONS)
 def test_the_sdk_reads_the_same_message_from_a_normalised_stream(case: str) -> None:
-    assert message_of(normalised(case)) == message_of(recording(PROTOCOL, case))
+    expected = message_of(recording(PROTOCOL, case))
+    if tools := expected["usage"].get("server_tool_use"):
+        tools.setdefault("web_fetch_requests", 0)  # SDKs declare it always, providers do not always say it
+    assert message_of(normalised(case)) == expected
 
 
 @pytest.mark.parametrize("case", ["citations_web", "server_tool"])

@@ -78,7 +78,9 @@ def test_azure_filters_before_beside_and_behind_the_text() -> None:
 
 def test_groq_counts_in_an_object_of_its_own_too() -> None:
     assert said("groq") == [("reasoning", "Short answer."), ("text", "Quick fox.")]
-    assert answer_of("groq").usage == Usage(uncached=18, cache_read=64, output=29, reasoning=14)
+    assert answer_of("groq").usage == Usage(
+        uncached=18, cache_read=64, output=29, reasoning=14, service_tier="standard"
+    )
 
 
 def test_mistral_thinks_in_an_array_of_content() -> None:

@@ -35,7 +35,7 @@ from penstock.core.usage import UNKNOWN, Usage
 from penstock.protocols.anthropic.citations import write_citation
 from penstock.protocols.anthropic.errors import error_object
 from penstock.protocols.anthropic.extensions import read_opaque, whole_message, with_unknown
-from penstock.protocols.anthropic.usage import write_usage
+from penstock.protocols.anthropic.usage import completed, write_usage
 from penstock.protocols.arguments import arguments_object
 from penstock.protocols.base import Reply
 from penstock.wire.payload import encode, one_line
@@ -209,7 +209,8 @@ class Encoder:
         delta = _stop(finish, self._refused)
         usage = write_usage(self._usage, self._reply.input_estimate)
         unknown = self._unknown.pop("message_delta", {})
-        return _event("message_delta", with_unknown({"delta": delta, "usage": usage}, unknown)) + _MESSAGE_STOP
+        event = with_unknown({"delta": delta, "usage": usage}, unknown)
+        return _event("message_delta", event | {"usage": completed(event["usage"])}) + _MESSAGE_STOP
 
 
 def write_response(answer: Answer, reply: Reply) -> bytes:
@@ -222,7 +223,8 @@ def write_response(answer: Answer, reply: Reply) -> bytes:
         **_stop(answer.finish, refused),
         "usage": write_usage(answer.usage, reply.input_estimate),
     }
-    return one_line(whole_message(message, answer.extensions))
+    whole = whole_message(message, answer.extensions)
+    return one_line(whole | {"usage": completed(whole["usage"])})
 
 
 def _seals_text(part: AnswerPart) -> bool:

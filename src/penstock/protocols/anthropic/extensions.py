@@ -20,7 +20,8 @@ PROTOCOL = "anthropic"
 _object = ProviderDecoder(dict[str, Any])
 
 _Known = Mapping[str, Any]  # name -> what is known of the member's own members, None if it has none
-_USAGE: _Known = dict.fromkeys(WireUsage.__struct_fields__)
+_TOLD_ON = {"server_tool_use", "service_tier", "speed"}  # these are read, and more stands in them than that
+_USAGE: _Known = dict.fromkeys(name for name in WireUsage.__struct_fields__ if name not in _TOLD_ON)
 _NAMES = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence")
 # SDKs look for the lifetimes of what was cached in `message_start` only, where we cannot say them ourselves.
 _USAGE_AT_START: _Known = {name: None for name in _USAGE if name != "cache_creation"}

@@ -27,6 +27,12 @@ class OutputDetails(Struct):
     thinking_tokens: int | None = None
 
 
+class ServerToolUse(Struct):
+    """How often the provider's own tools were used."""
+
+    web_search_requests: int | None = None
+
+
 class WireUsage(Struct):
     """Token counters: `input_tokens` is what was neither read from a cache nor written to one."""
 
@@ -36,6 +42,9 @@ class WireUsage(Struct):
     cache_creation: CacheCreation | None = None
     output_tokens: int | None = None
     output_tokens_details: OutputDetails | None = None
+    server_tool_use: ServerToolUse | None = None
+    service_tier: Any = None
+    speed: Any = None
 
 
 class WireCitation(Struct):

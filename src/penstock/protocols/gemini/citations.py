@@ -62,6 +62,15 @@ class CitedText:
         return new
 
 
+def searches(grounding: msgspec.Raw) -> int:
+    """Return how many searches an answer rests on; what cannot be understood is none."""
+    with suppress(UpstreamFault):
+        if bytes(grounding) not in _NOTHING:
+            found = _grounding.decode(bytes(grounding))
+            return len(found.web_search_queries or ()) + len(found.image_search_queries or ())
+    return 0
+
+
 class CitationWriter:
     """What is cited in a candidate, until it is told in the candidate's last chunk."""
 

@@ -11,6 +11,7 @@ from penstock.core.choices import Choices
 from penstock.core.events import Event, Opaque, Start
 from penstock.protocols.base import EXTENSIONS
 from penstock.protocols.gemini.candidates import CandidateReader
+from penstock.protocols.gemini.citations import searches
 from penstock.protocols.gemini.errors import read_error_member
 from penstock.protocols.gemini.extensions import UnknownFields
 from penstock.protocols.gemini.usage import UsageReader
@@ -87,6 +88,9 @@ class Decoder:
     def _read_chunk(self, chunk: Chunk, data: bytes) -> None:
         for position, candidate in enumerate(chunk.candidates or ()):
             self._reader(candidate, position).read(candidate, data, position)
+            if candidate.grounding_metadata and (count := searches(candidate.grounding_metadata)):
+                self._usage.searches = max(count, self._usage.searches or 0)
+                self._choices.first.update(self._usage.known())
         if chunk.usage_metadata is not None:
             self._choices.first.update(self._usage.read(chunk.usage_metadata))
         for position, candidate in enumerate(chunk.candidates or ()):

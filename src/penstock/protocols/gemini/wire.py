@@ -249,6 +249,8 @@ class GroundingMetadata(Struct, rename="camel"):
 
     grounding_chunks: list[GroundingChunk] | None = None
     grounding_supports: list[GroundingSupport] | None = None
+    web_search_queries: list[Any] | None = None
+    image_search_queries: list[Any] | None = None
 
 
 class Recited(Struct, rename="camel"):
@@ -293,6 +295,13 @@ class PromptFeedback(Struct, rename="camel"):
     block_reason: str | None = None
 
 
+class ModalityCount(Struct, rename="camel"):
+    """How many tokens are of one kind."""
+
+    modality: str | None = None
+    token_count: int | None = None
+
+
 class UsageMetadata(Struct, rename="camel"):
     """Running totals. `prompt` includes what was cached; `candidates` excludes thoughts."""
 
@@ -301,6 +310,11 @@ class UsageMetadata(Struct, rename="camel"):
     candidates_token_count: int | None = None
     thoughts_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
+    prompt_tokens_details: list[ModalityCount] | None = None
+    cache_tokens_details: list[ModalityCount] | None = None
+    candidates_tokens_details: list[ModalityCount] | None = None
+    service_tier: Any = None
+    traffic_type: Any = None
 
 
 class Chunk(Struct, rename="camel"):

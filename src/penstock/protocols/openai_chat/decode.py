@@ -11,6 +11,7 @@ import msgspec
 from penstock.core.choices import Choices
 from penstock.core.errors import ErrorInfo
 from penstock.core.events import Event, Opaque, Start
+from penstock.core.usage import service_tier
 from penstock.protocols import openai_errors
 from penstock.protocols.base import EXTENSIONS
 from penstock.protocols.openai_chat import wire
@@ -109,6 +110,7 @@ class Decoder:
         if not self._started and (chunk.choices or chunk.usage):
             self._started = True
             self._assembler.emit(Start(chunk.id or "", chunk.model or ""))
+            self._note_tier(chunk)
         broken = ""
         for choice in chunk.choices or ():
             reader = self._other(choice.index) if choice.index else self._first
@@ -118,12 +120,17 @@ class Decoder:
                 self._assembler.update(self._usage.read(choice.usage))
         if chunk.usage is not None:
             self._counted = not chunk.choices
+            self._note_tier(chunk)
             self._assembler.update(self._usage.read(chunk.usage))
         elif chunk.extension is not None and chunk.extension.usage is not None and self._started:
             self._assembler.update(self._usage.read(chunk.extension.usage))
         if broken and not chunk.error:
             message = f"The provider broke the answer off ({broken})."
             self._assembler.fail(ErrorInfo("upstream_error", message, code=broken))
+
+    def _note_tier(self, chunk: wire.Chunk) -> None:
+        if isinstance(chunk.service_tier, str):
+            self._usage.tier = service_tier(chunk.service_tier)
 
     def _other(self, index: int) -> ChoiceReader:
         """Return the reader of a further choice, a new one if it is the first time."""

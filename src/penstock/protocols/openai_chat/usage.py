@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from penstock.core.usage import Usage, latest
+from penstock.core.usage import Usage, latest, latest_part
 from penstock.protocols.openai_chat import wire
 from penstock.protocols.openai_usage import InputDetails, OutputDetails
 
@@ -10,7 +10,10 @@ from penstock.protocols.openai_usage import InputDetails, OutputDetails
 class UsageReader:
     """The raw counters of one answer: the latest value of each that was given. Nothing is ever summed."""
 
-    __slots__ = ("_cached", "_completion", "_prompt", "_reasoning", "_total", "_written")
+    __slots__ = (
+        "_audio", "_cached", "_completion", "_image", "_prompt", "_reasoning", "_said_audio", "_said_image",
+        "_searches", "_total", "_written", "tier",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._prompt: int | None = None
@@ -19,6 +22,12 @@ class UsageReader:
         self._completion: int | None = None
         self._reasoning: int | None = None
         self._total: int | None = None
+        self._audio: int | None = None
+        self._image: int | None = None
+        self._said_audio: int | None = None  # of the output
+        self._said_image: int | None = None
+        self._searches: int | None = None
+        self.tier: str | None = None  # stands beside the usage
 
     def read(self, usage: wire.Usage) -> Usage:
         """Take in the counters that `usage` gives, and return all that is known, made disjoint."""
@@ -31,6 +40,11 @@ class UsageReader:
         self._completion = latest(usage.completion_tokens, self._completion)
         self._reasoning = latest(latest(outputs.reasoning_tokens, usage.reasoning_tokens), self._reasoning)
         self._total = latest(usage.total_tokens, self._total)
+        self._audio = latest_part(inputs.audio_tokens, self._audio)
+        self._image = latest_part(inputs.image_tokens, self._image)
+        self._said_audio = latest_part(outputs.audio_tokens, self._said_audio)
+        self._said_image = latest_part(outputs.image_tokens, self._said_image)
+        self._searches = latest_part(usage.num_search_queries, self._searches)
         return self._disjoint()
 
     def _disjoint(self) -> Usage:
@@ -43,6 +57,12 @@ class UsageReader:
             cache_write=self._written,
             output=self._output(),
             reasoning=self._reasoning,
+            input_audio=self._audio,
+            input_image=self._image,
+            output_audio=self._said_audio,
+            output_image=self._said_image,
+            web_searches=self._searches,
+            service_tier=self.tier,
         )
 
     def _output(self) -> int | None:
@@ -65,8 +85,11 @@ def write_usage(usage: Usage) -> dict[str, Any]:
         details["cached_tokens"] = usage.cache_read
     if usage.cache_write is not None or usage.cache_write_1h is not None:
         details["cache_write_tokens"] = usage.cache_written
+    if usage.input_audio is not None:
+        details["audio_tokens"] = usage.input_audio + (usage.cached_audio or 0)
     if details:
         spelled["prompt_tokens_details"] = details
-    if usage.reasoning is not None:
-        spelled["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    parts = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio}
+    if said := {name: count for name, count in parts.items() if count is not None}:
+        spelled["completion_tokens_details"] = said
     return spelled

@@ -370,6 +370,7 @@ class Usage(Struct, frozen=True, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    num_search_queries: int | None = None
 
 
 class Choice(Struct, frozen=True, gc=False):
@@ -402,4 +403,5 @@ class Chunk(Struct, frozen=True, gc=False):
     choices: list[Choice] | None = None
     usage: Usage | None = None
     extension: Extension | None = field(name="x_groq", default=None)
+    service_tier: Any = None
     error: Any = None

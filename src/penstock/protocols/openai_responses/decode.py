@@ -12,6 +12,7 @@ from typing import Any, Literal
 from penstock.core.assembly import Assembler
 from penstock.core.errors import ErrorInfo, UpstreamFault, upstream_error
 from penstock.core.events import Event, FinishReason, Opaque, Start
+from penstock.core.usage import service_tier
 from penstock.protocols.openai_errors import read_stream_error
 from penstock.protocols.openai_responses import stream_wire as wire
 from penstock.protocols.openai_responses.decode_output import Output
@@ -106,6 +107,9 @@ class Decoder:
         elif type_ == "response.output_item.done":
             self._begin()
             known = self._output.done(event)
+            if not known and (searches := self._output.searches(())) != self._usage.searches:
+                self._usage.searches = searches
+                self._assembler.update(self._usage.known())
         elif event.object == "response":
             self._whole(_response.decode(data))
         else:
@@ -140,6 +144,9 @@ class Decoder:
     def _end(self, status: Status, response: wire.Response) -> None:
         """Take the end of an answer. What its own status says counts where the event only says that it is over."""
         self._begin(response)
+        self._usage.searches = self._output.searches(response.output or ())
+        if isinstance(response.service_tier, str):
+            self._usage.tier = service_tier(response.service_tier)
         if response.usage is not None:
             self._assembler.update(self._usage.read(response.usage))
         if status == "completed":

@@ -5,7 +5,7 @@ others that give them all one id, and some whose ids change from one event to th
 """
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Raw
 
@@ -42,7 +42,7 @@ class _Entry:
 class Output:
     """The items of one answer. All that belong to tools that the provider runs itself are left out."""
 
-    __slots__ = ("_assembler", "_by_call_id", "_call_ids", "_entries", "_named", "_origin")
+    __slots__ = ("_assembler", "_by_call_id", "_call_ids", "_entries", "_named", "_origin", "_searched")
 
     def __init__(self, assembler: Assembler, origin: str, token: str) -> None:
         self._assembler = assembler
@@ -51,6 +51,7 @@ class Output:
         self._entries: list[_Entry] = []
         self._named: dict[tuple[int, str], _Entry] = {}  # place and id, either may be unknown -> the latest of them
         self._by_call_id: dict[str, _Entry] = {}
+        self._searched: set[str | int] = set()  # places or ids
 
     @property
     def empty(self) -> bool:
@@ -98,11 +99,17 @@ class Output:
         head = _head.decode(event.item)
         class_ = _CLASSES.get(head.type)
         if class_ is None:
+            if _is_search(head):
+                self._searched.add(head.id or _place(event))
             return False
         place = _place(event)
         item = self._begun(class_, place, head.id or "") or self._new(head, place)
         self._complete(item, _item.decode(event.item))
         return True
+
+    def searches(self, output: Iterable[Raw]) -> int | None:
+        """Return how often the provider searched the web, with the whole output if it is there; None: never."""
+        return max(len(self._searched), sum(_is_search(_head.decode(raw)) for raw in output)) or None
 
     def all(self, output: Iterable[Raw]) -> None:
         """Take the whole output at the end of an answer: what was not said before, and the end of what was."""
@@ -161,6 +168,13 @@ class Output:
         if id_:
             self._named[_NOWHERE, id_] = entry
         return item
+
+
+def _is_search(head: wire.ItemHead) -> bool:
+    """Whether an item is a search of the web. To open a page, or to look for something in it, is none."""
+    action: Any = head.action
+    searched = not isinstance(action, dict) or action.get("type", "search") == "search"
+    return head.type == "web_search_call" and searched
 
 
 def _place(event: wire.StreamEvent) -> int:

@@ -7,6 +7,8 @@ Source: https://platform.openai.com/docs/api-reference/responses and responses-s
 docs/protocols.md.
 """
 
+from typing import Any
+
 from msgspec import Raw, Struct
 
 from penstock.protocols.openai_logprobs import Logprob
@@ -70,6 +72,7 @@ class ItemHead(Struct, frozen=True, gc=False):
     type: str = ""
     id: str | None = None
     call_id: str | None = None
+    action: Any = None
 
 
 class IncompleteDetails(Struct, frozen=True, gc=False):
@@ -88,6 +91,7 @@ class Response(Struct, frozen=True):
     error: Raw = NULL
     incomplete_details: IncompleteDetails | None = None
     usage: Usage | None = None
+    service_tier: Any = None
 
 
 class StreamEvent(Struct, frozen=True):

@@ -10,7 +10,7 @@ from penstock.protocols.openai_usage import InputDetails, OutputDetails
 class UsageReader:
     """The raw counters of one answer: the latest value of each that was given. Nothing is ever summed."""
 
-    __slots__ = ("_cached", "_input", "_output", "_reasoning", "_written")
+    __slots__ = ("_cached", "_input", "_output", "_reasoning", "_written", "searches", "tier")
 
     def __init__(self) -> None:
         self._input: int | None = None
@@ -18,6 +18,8 @@ class UsageReader:
         self._written: int | None = None
         self._output: int | None = None
         self._reasoning: int | None = None
+        self.searches: int | None = None  # this and the next stand beside the usage
+        self.tier: str | None = None
 
     def read(self, usage: wire.Usage) -> Usage:
         """Take in the counters that `usage` gives, and return all that is known, made disjoint."""
@@ -28,6 +30,10 @@ class UsageReader:
         self._written = latest(inputs.cache_write_tokens, self._written)
         self._output = latest(usage.output_tokens, self._output)
         self._reasoning = latest(outputs.reasoning_tokens, self._reasoning)
+        return self.known()
+
+    def known(self) -> Usage:
+        """Return all that is known by now."""
         uncached = None
         if self._input is not None:
             uncached = max(0, self._input - (self._cached or 0) - (self._written or 0))
@@ -37,6 +43,8 @@ class UsageReader:
             cache_write=self._written,
             output=self._output,
             reasoning=self._reasoning,
+            web_searches=self.searches,
+            service_tier=self.tier,
         )
 
 

@@ -186,8 +186,8 @@ class Sums(Struct, frozen=True):
         ends: how many ended how.
         input_tokens: those of the next four together.
         reasoning_tokens: part of the output.
-        cost_usd: of all requests whose price is known.
-        unpriced_requests: those whose price nobody knows.
+        cost_usd: of all whose price is known.
+        unpriced_requests: those that used something whose price nobody knows.
         estimated_requests: those with counts that are not all the provider's own.
     """
 
@@ -200,6 +200,12 @@ class Sums(Struct, frozen=True):
     cache_write_1h_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    input_audio_tokens: int
+    input_image_tokens: int
+    cached_audio_tokens: int
+    output_audio_tokens: int
+    output_image_tokens: int
+    web_searches: int
     cost_usd: Dollars
     unpriced_requests: int
     estimated_requests: int
@@ -253,7 +259,8 @@ class RequestShown(Struct, frozen=True):
         attempts: calls of providers.
         error: what was wrong, if it did not complete.
         usage_source: who counted: provider, partial, estimate or checkpoint.
-        cost_usd: null if nobody knows the price.
+        unpriced: what was used whose price nobody knows, so that `cost_usd` does not hold it; null if nothing.
+        cost_usd: null if nobody knows the price of tokens.
         first_output_ms: after `created`.
         gap_median_ms: between chunks of output.
     """
@@ -277,6 +284,14 @@ class RequestShown(Struct, frozen=True):
     cache_write_1h_tokens: int | None
     output_tokens: int | None
     reasoning_tokens: int | None
+    input_audio_tokens: int | None
+    input_image_tokens: int | None
+    cached_audio_tokens: int | None
+    output_audio_tokens: int | None
+    output_image_tokens: int | None
+    web_searches: int | None
+    service_tier: str | None
+    unpriced: str | None
     usage_source: str
     cost_usd: Dollars | None
     first_output_ms: int | None
@@ -300,18 +315,15 @@ class AttemptShown(Struct, frozen=True):
     """One call of a provider. Tokens are null where nobody counted them.
 
     Attributes:
-        number: 1, 2 ...
         started: when it began.
         state: open, if it is under way; retried, if another followed; settled, if it was the last.
-        model: as its client asked for it.
         end: how it ended; null while it is under way, as all that is known only then.
-        error: what was wrong, if it did not complete.
         usage_source: who counted: provider, partial, estimate or checkpoint.
-        cost_usd: null if nobody knows the price.
+        unpriced: what was used whose price nobody knows, so that `cost_usd` does not hold it; null if nothing.
+        cost_usd: null if nobody knows the price of tokens.
         borne_usd: what of the request's cost nobody is charged.
         price_version: where the price comes from.
         first_output_ms: after `started`.
-        gap_median_ms: between chunks of output.
     """
 
     number: int
@@ -333,6 +345,14 @@ class AttemptShown(Struct, frozen=True):
     cache_write_1h_tokens: int | None
     output_tokens: int | None
     reasoning_tokens: int | None
+    input_audio_tokens: int | None
+    input_image_tokens: int | None
+    cached_audio_tokens: int | None
+    output_audio_tokens: int | None
+    output_image_tokens: int | None
+    web_searches: int | None
+    service_tier: str | None
+    unpriced: str | None
     usage_source: str | None
     cost_usd: Dollars | None
     borne_usd: Dollars | None

@@ -9,9 +9,15 @@ revision = "0002"
 down_revision = "0001"
 
 
-def _counters() -> list[sa.Column[int]]:
-    names = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
-    return [sa.Column(name, sa.BigInteger, nullable=True) for name in names]
+_COUNTERS = (
+    "uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning",
+    "input_audio", "input_image", "cached_audio", "output_audio", "output_image", "web_searches",
+)  # fmt: skip
+
+
+def _counters() -> list[sa.Column[Any]]:
+    counted = [sa.Column(name, sa.BigInteger, nullable=True) for name in _COUNTERS]
+    return [*counted, sa.Column("service_tier", sa.Text, nullable=True)]
 
 
 def upgrade() -> None:
@@ -92,6 +98,7 @@ def _make_attempts() -> None:
         *_counters(),
         sa.Column("usage_source", sa.Text, nullable=True),
         sa.Column("cost", sa.BigInteger, nullable=True),
+        sa.Column("unpriced", sa.Text, nullable=True),
         sa.Column("borne", sa.BigInteger, nullable=True),
         sa.Column("price", sa.Text, nullable=True),
         sa.Column("price_version", sa.Text, nullable=True),
@@ -109,7 +116,6 @@ def _make_attempts() -> None:
 def _make_requests() -> None:
     """Make a view: a request is its last attempt, with what all of them used up."""
     own = ("key", "key_name", "model", "provider", "upstream_model", "upstream_protocol", "client_protocol", "stream")
-    summed = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
     before = "last.started_ms - last.created_ms"
     first = "MIN(every.started_ms + every.first_output_ms) - last.started_ms"
     columns = (
@@ -118,8 +124,10 @@ def _make_requests() -> None:
         f"{_all('number', 'MAX(every.number)')} AS attempts",
         'last."end"',
         "last.error",
-        *(f"{_all(name, f'SUM(every.{name})')} AS {name}" for name in summed),
+        *(f"{_all(name, f'SUM(every.{name})')} AS {name}" for name in _COUNTERS),
+        "last.service_tier",
         f"{_all('cost', 'SUM(every.cost - COALESCE(every.borne, 0))')} AS cost",
+        f"{_all('unpriced', 'MAX(every.unpriced)', 'TEXT')} AS unpriced",
         "last.usage_source",
         f"{before} + {_all('first_output_ms', first)} AS first_output_ms",
         f"{before} + last.duration_ms AS duration_ms",
@@ -130,12 +138,12 @@ def _make_requests() -> None:
     op.execute(f"CREATE VIEW requests AS SELECT {', '.join(columns)} {ended}")
 
 
-def _all(name: str, what: str) -> str:
+def _all(name: str, what: str, kind: str = "BIGINT") -> str:
     """Return a column of the attempt of a request, or what all of them came to. Most requests have only one.
 
     Where the first was the last, others may have been made beside it: then `borne` is given.
     """
-    every = f"SELECT CAST({what} AS BIGINT) FROM attempts AS every WHERE every.request = last.request"  # noqa: S608
+    every = f"SELECT CAST({what} AS {kind}) FROM attempts AS every WHERE every.request = last.request"  # noqa: S608
     return f"CASE WHEN last.number = 1 AND last.borne IS NULL THEN last.{name} ELSE ({every}) END"
 
 

@@ -9,6 +9,7 @@ To start Python and import everything takes seconds; so one process imports it, 
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -95,6 +96,7 @@ def nursery(environ: Mapping[str, str] | None = None) -> Iterator[Nursery]:
 def _main() -> None:
     for module in _LOADED:
         importlib.import_module(module)
+    gc.freeze()  # to look for garbage in what is loaded would give each fork a copy of it
     running: set[int] = set()
     for line in sys.stdin.buffer:
         match msgspec.json.decode(line, type=_Order):

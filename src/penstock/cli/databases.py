@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from penstock.cli.serving import data_directory, database_location
+from penstock.cli.stores import data_directory, database_location
 from penstock.config import load
 from penstock.store import database
 

@@ -20,7 +20,7 @@ from penstock.accounts.terms import Terms, written_budget, written_moment
 from penstock.accounts.usage import spending_of
 from penstock.cli.pricing import WIDTH
 from penstock.cli.running import readable
-from penstock.cli.serving import data_directory, database_location, open_stores
+from penstock.cli.stores import data_directory, database_location, open_stores
 from penstock.config import Config, load
 from penstock.core.errors import ClientFault, ConfigError, ErrorInfo
 from penstock.store.adminfile import AdminFile

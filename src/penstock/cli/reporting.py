@@ -15,7 +15,7 @@ from rich.table import Table
 
 from penstock.accounts.usage import GROUPS, NONE, csv_table, group_names, period, record
 from penstock.cli.pricing import WIDTH
-from penstock.cli.serving import data_directory, database_location
+from penstock.cli.stores import data_directory, database_location
 from penstock.config import load
 from penstock.core.errors import ConfigError
 from penstock.store.database import Database

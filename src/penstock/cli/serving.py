@@ -6,11 +6,10 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-import platformdirs
 from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +19,7 @@ from penstock.accounts.manage import KeyManager
 from penstock.cli.logs import configure_logs
 from penstock.cli.masking import Masking, masked_by, tell_short_secrets
 from penstock.cli.running import cannot_listen
+from penstock.cli.stores import data_directory, open_stores
 from penstock.config import Config, load
 from penstock.core.errors import ConfigError
 from penstock.core.secret import Secret
@@ -28,21 +28,7 @@ from penstock.simulator.calls import Journal
 from penstock.simulator.server import start as start_simulator
 from penstock.simulator.settings import Settings, parse_settings
 from penstock.store.adminfile import AdminFile
-from penstock.store.database import Database
 from penstock.store.keyfile import KeyFile
-from penstock.store.keys import KeyStore
-from penstock.store.shared import SharedStore
-
-DATABASE = "penstock.db"
-"""The file in the data directory that keeps what must outlive the process."""
-
-
-class Stores(Struct, frozen=True):
-    """What outlives the process. `shared` is there if the configuration names one."""
-
-    database: Database
-    shared: SharedStore | None
-    keys: KeyStore
 
 
 class Served(Struct, frozen=True):
@@ -126,24 +112,6 @@ async def serve_until(
         await stop.wait()
 
 
-@contextlib.asynccontextmanager
-async def open_stores(config: Config, data: Path) -> AsyncGenerator[Stores]:
-    """Open the database, brought up to date, and what is shared beside it.
-
-    Raises:
-        ConfigError: one of them cannot be used.
-    """
-    async with contextlib.AsyncExitStack() as opened:
-        database = await Database.open(database_location(config, data))
-        opened.push_async_callback(database.close)
-        if config.shared.url is None:
-            yield Stores(database, None, KeyStore(database))
-            return
-        shared = await SharedStore.open(config.shared.url.reveal())
-        opened.push_async_callback(shared.close)
-        yield Stores(database, shared, KeyStore(database, shared.tell_of_keys))
-
-
 @contextlib.contextmanager
 def listening_told(config: Config) -> Generator[None]:
     """Say as a ConfigError that an address cannot be listened on."""
@@ -182,16 +150,6 @@ async def simulate(host: str, port: int, settings: str, log: Path | None) -> Non
             journal.close()
 
 
-def data_directory(environ: Mapping[str, str]) -> Path:
-    """Return where keys are kept: PENSTOCK_DATA_DIR, or the platform's place for a user's data."""
-    return Path(environ.get("PENSTOCK_DATA_DIR") or platformdirs.user_data_dir("penstock", appauthor=False))
-
-
-def database_location(config: Config, data: Path) -> Path | str:
-    """Return where the database is: at the address that the config gives, or in a file of the data directory."""
-    return config.store.url.reveal() if config.store.url else data / DATABASE
-
-
 def overridden(config: Config, given: Given) -> Config:
     """Return a configuration in which what was given counts more than what the file says."""
     said = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
@@ -207,12 +165,10 @@ def _prepare_process(service: Service) -> None:
 def _spare_the_collector() -> None:
     """Keep the garbage collector from walking, every few hundred requests, over all that was loaded for good.
 
-    https://docs.python.org/3/library/gc.html#gc.freeze. Requests leave little garbage in cycles, so it may also look
-    less often than it does by default (700, 10, 10).
+    https://docs.python.org/3/library/gc.html#gc.freeze
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _allow_open_files() -> None:

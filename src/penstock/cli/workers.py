@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from penstock.accounts.admin_tokens import AdminTokens
-from penstock.cli.serving import Given, Served, announce, data_directory, listening_told, open_stores
+from penstock.cli.serving import Given, Served, announce, listening_told
+from penstock.cli.stores import data_directory, open_stores
 from penstock.config import Config
 from penstock.core.secret import Secret
 from penstock.server.app import open_directory, url_of

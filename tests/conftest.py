@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+gc.disable()  # until all is loaded: it is kept, and to look for garbage in it is a fifth of the time that it takes
+
 pytest_plugins = ["tests.watch", "tests.store.servers"]
 
 settings.register_profile("quick", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,3 +56,4 @@ def pytest_collection_finish() -> None:
     """Keep the garbage collector from walking, every few tests, over all that was loaded for good."""
     gc.collect()
     gc.freeze()
+    gc.enable()

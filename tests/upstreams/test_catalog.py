@@ -257,6 +257,10 @@ class TestUnknownNames:
         message = fault(build({"OPENAI_API_KEY": "k"}), "gpt-5.4").message
         assert message == ('There is no model "gpt-5.4". Models are named provider/model. Did you mean openai/gpt-5.4?')
 
+    def test_an_unknown_model_is_answered_with_examples_of_the_providers_that_were_set_up(self):
+        message = fault(build({"OPENAI_API_KEY": "k"}), "nothing-like-it").message
+        assert "For example: openai/" in message
+
     def test_a_mistyped_provider_is_answered_even_if_the_model_is_not_listed(self):
         assert "Did you mean openai/x1?" in fault(build({"OPENAI_API_KEY": "k"}), "opena/x1").message
 

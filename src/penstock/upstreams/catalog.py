@@ -230,7 +230,9 @@ class Catalog:
             providers = difflib.get_close_matches(name, [*self.providers, *self.disabled], n=1)
             near = [f"{providers[0]}/{rest}"] if providers else []
         hint = " Models are named provider/model." if not slash else ""
-        return f'There is no model "{shown}".{hint}{_suggestion(near, known)}'
+        # One of each provider, the last first: those that were set up come behind the scripted ones.
+        each = {listing.provider.name: listing.name for listing in reversed(self._listings)}
+        return f'There is no model "{shown}".{hint}{_suggestion(near, list(each.values()))}'
 
 
 def _suggestion(near: list[str], known: list[str]) -> str:

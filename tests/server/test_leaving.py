@@ -122,6 +122,7 @@ async def ask_and_leave(gateway: Gateway, upstream: Upstream) -> None:
     await asyncio.wait([asking])
 
 
+@pytest.mark.promise("3.5")
 async def test_a_whole_answer_that_is_billed_anyway_is_read_to_its_count() -> None:
     async with billing(0.4, *whole(WHOLE["openai-chat"])) as (gateway, upstream, calls):
         await ask_and_leave(gateway, upstream)

@@ -50,6 +50,9 @@ DATABASE_URL = f"postgresql://penstock:{quote(DATABASE_PASSWORD, safe='')}@127.0
 REDIS_URL = f"redis://:{quote(REDIS_PASSWORD, safe='')}@127.0.0.1:1/0"
 
 CONFIG = """
+[server]
+port = 0
+
 [store]
 url = "${DATABASE_URL}"
 pepper = "${PEPPER}"

@@ -168,28 +168,28 @@ async def test_the_client_gets_the_whole_text_wherever_it_is_cut(
 async def test_the_answer_says_that_it_was_continued_and_sdks_bear_it() -> None:
     async with desk("openai-chat", "anthropic", prefill=True) as at:
         at.first.pieces = 20
-        chat = openai.AsyncOpenAI(base_url=f"{at.gateway.address}/v1", api_key=KEY, max_retries=0)
-        messages: Any = [{"role": "user", "content": "hi"}]
-        options: Any = {"include_usage": True}
-        answer = await chat.chat.completions.create(
-            model="lab/m", messages=messages, stream=True, stream_options=options
-        )
-        chunks = [chunk async for chunk in answer]
-        said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-        assert said == TEXT
-        assert [chunk.penstock for chunk in chunks if hasattr(chunk, "penstock")] == [{"attempts": 2}]  # type: ignore[attr-defined]
-        usages = [chunk.usage for chunk in chunks if chunk.usage]
-        assert len(usages) == 1
-        claude = anthropic.AsyncAnthropic(base_url=f"{at.gateway.address}/anthropic", api_key=KEY, max_retries=0)
-        async with claude.messages.stream(model="lab/m", max_tokens=1000, messages=messages) as stream:
-            message = await stream.get_final_message()
-        assert message.content[0].text == TEXT  # type: ignore[union-attr]
-        async with chat.responses.stream(model="lab/m", input="hi") as events:
-            response = await events.get_final_response()
-        assert response.output_text == TEXT
-        assert response.penstock == {"attempts": 2}  # type: ignore[attr-defined]
-        await chat.close()
-        await claude.close()
+        async with (
+            openai.AsyncOpenAI(base_url=f"{at.gateway.address}/v1", api_key=KEY, max_retries=0) as chat,
+            anthropic.AsyncAnthropic(base_url=f"{at.gateway.address}/anthropic", api_key=KEY, max_retries=0) as claude,
+        ):
+            messages: Any = [{"role": "user", "content": "hi"}]
+            options: Any = {"include_usage": True}
+            answer = await chat.chat.completions.create(
+                model="lab/m", messages=messages, stream=True, stream_options=options
+            )
+            chunks = [chunk async for chunk in answer]
+            said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+            assert said == TEXT
+            assert [chunk.penstock for chunk in chunks if hasattr(chunk, "penstock")] == [{"attempts": 2}]  # type: ignore[attr-defined]
+            usages = [chunk.usage for chunk in chunks if chunk.usage]
+            assert len(usages) == 1
+            async with claude.messages.stream(model="lab/m", max_tokens=1000, messages=messages) as stream:
+                message = await stream.get_final_message()
+            assert message.content[0].text == TEXT  # type: ignore[union-attr]
+            async with chat.responses.stream(model="lab/m", input="hi") as events:
+                response = await events.get_final_response()
+            assert response.output_text == TEXT
+            assert response.penstock == {"attempts": 2}  # type: ignore[attr-defined]
 
 
 async def test_a_stop_sequence_counts_over_the_seam_too() -> None:

@@ -57,6 +57,7 @@ async def ledger(store: Store, tmp_path: Path, clock: Clock) -> AsyncIterator[Le
     await opened.close()
 
 
+@pytest.mark.promise("3.3")
 @pytest.mark.parametrize("key", [FREE, BOTH])
 async def test_nobody_is_admitted_while_the_store_is_down(ledger: Ledger, store: Store, books: Books, key: Key) -> None:
     """Fail closed: with a budget or without."""
@@ -71,6 +72,7 @@ async def test_nobody_is_admitted_while_the_store_is_down(ledger: Ledger, store:
     assert len(await books.attempts()) == 1
 
 
+@pytest.mark.promise("3.1")
 @pytest.mark.parametrize("key", [FREE, BOTH])
 async def test_what_ends_meanwhile_is_settled_when_it_is_up_again(
     ledger: Ledger, store: Store, books: Books, key: Key, monkeypatch: pytest.MonkeyPatch

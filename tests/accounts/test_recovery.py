@@ -107,6 +107,7 @@ async def test_a_request_that_was_retried_has_the_sum_of_its_attempts(
     assert await books.budget() == (80_000, 0)
 
 
+@pytest.mark.promise("3.7")
 async def test_it_is_settled_once_if_several_recover_it(
     dying: Ledger, heir: Ledger, books: Books, database: Database, tmp_path: Path, clock: Clock
 ) -> None:
@@ -220,6 +221,7 @@ asyncio.run(main(location if "://" in location else Path(location), Path(sys.arg
 """
 
 
+@pytest.mark.promise("3.1")
 async def test_after_a_kill_everything_is_settled_exactly_once(location: Path | str, tmp_path: Path) -> None:
     """Every upstream call is in the ledger exactly once, after `kill -9` at the worst moment, twice."""
     for _ in range(2):

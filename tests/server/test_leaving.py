@@ -57,6 +57,7 @@ async def begin_and_leave(gateway: Gateway) -> None:
         response.close()
 
 
+@pytest.mark.promise("3.5")
 async def test_who_bills_all_of_it_anyway_is_read_to_the_count() -> None:
     async with billing(*SLOWLY) as (gateway, upstream, calls):
         await begin_and_leave(gateway)

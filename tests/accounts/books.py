@@ -64,7 +64,7 @@ class Books:
     """The tables, read."""
 
     def __init__(self, database: Database) -> None:
-        self._engine = database.engine
+        self._database = database
 
     async def attempts(self) -> list[Any]:
         return await self._all(sa.select(ATTEMPTS).order_by(ATTEMPTS.c.request, ATTEMPTS.c.number))
@@ -85,5 +85,5 @@ class Books:
         return sum(int(row.value) for row in rows)
 
     async def _all(self, query: sa.Select[Any]) -> list[Any]:
-        async with self._engine.connect() as connection:
+        async with self._database.reading() as connection:
             return list((await connection.execute(query)).all())

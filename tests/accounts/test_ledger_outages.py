@@ -30,7 +30,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.down = False
         self.database = database
-        self.engine, self.dialect = database.engine, database.dialect
+        self.reading, self.changing, self.dialect = database.reading, database.changing, database.dialect
 
     def connect(self) -> sa.Connection:
         self._fail_if_down(None)

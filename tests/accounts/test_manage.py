@@ -87,7 +87,7 @@ async def test_mistakes_are_told_in_one_line(keys: KeyManager) -> None:
 
 
 async def test_a_database_that_does_not_answer_is_told_as_such(database: Database, keys: KeyManager) -> None:
-    async with database.engine.begin() as connection:
+    async with database.changing() as connection:
         await connection.exec_driver_sql("DROP TABLE key_secrets")
     with pytest.raises(Fault) as caught:
         await keys.list()

@@ -71,7 +71,7 @@ def test_a_budget_of_a_day_resets_at_the_next_midnight() -> None:
 async def _spend(data: Path, key: str, unit: str, *, spent: int, held: int) -> None:
     database = await Database.open(data / "penstock.db")
     row = {"key": key, "unit": unit, "period": "total", "spent": spent, "held": held}
-    async with database.engine.begin() as connection:
+    async with database.changing() as connection:
         await connection.execute(sa.insert(BUDGETS).values(row))
     await database.close()
 

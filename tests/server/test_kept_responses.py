@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from penstock.store import responses
 from tests.sdk.running import DEMO_PROVIDERS, model
 from tests.server.canned import WHOLE
 from tests.server.reading import read
-from tests.serving import KEY, OTHER_KEY, replaying, serving, whole
+from tests.serving import KEY, OTHER_KEY, new_database, replaying, serving, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -228,3 +229,22 @@ async def test_other_methods_on_a_kept_answer_are_refused():
         async with gateway.post("/v1/responses/resp_1", {}) as response:
             assert response.status == 405
             assert response.headers["Allow"] == "GET, DELETE"
+
+
+async def test_a_store_that_cannot_be_read_is_no_defect(tmp_path: Path):
+    """The client is told to come back, and not that what it asks for is not there."""
+    path = new_database(tmp_path)
+    async with replaying(CHAT_ANSWER) as upstream, talking(database=path, lab=upstream.openai) as (client, _):
+        first = await client.responses.create(model="lab/m", input="My name is Wang.")
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("ALTER TABLE responses RENAME TO elsewhere")
+        for asking in (
+            client.responses.retrieve(first.id),
+            client.responses.delete(first.id),
+            client.responses.input_items.list(first.id),
+            client.responses.create(model="lab/m", input="Who am I?", previous_response_id=first.id),
+        ):
+            with pytest.raises(openai.InternalServerError) as refused:
+                await asking
+            assert (refused.value.status_code, refused.value.response.headers["retry-after"]) == (503, "1")
+        assert len(upstream.requests) == 1

@@ -17,7 +17,7 @@ async def write_requests(database: Database, rows: Iterable[Mapping[str, Any]]) 
         OPENED | {"request": row["id"], "number": row["attempts"], "started_ms": row["created_ms"]} | row
         for row in rows
     ]
-    async with database.engine.begin() as connection:
+    async with database.changing() as connection:
         await connection.execute(sa.insert(ATTEMPTS), [_without(row, "id", "attempts") for row in attempts])
 
 

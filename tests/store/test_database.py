@@ -50,7 +50,7 @@ async def test_the_newest_migration_makes_the_tables_that_the_code_knows(empty: 
         return compare_metadata(MigrationContext.configure(connection), METADATA)
 
     opened = await Database.open(empty)
-    async with opened.engine.connect() as connection:
+    async with opened.reading() as connection:
         assert await connection.run_sync(differences) == []
     await opened.close()
 
@@ -129,7 +129,7 @@ async def test_a_directory_that_cannot_be_made_is_an_error_at_the_start(tmp_path
 
 async def test_a_database_of_a_newer_version_is_refused(location: Path | str) -> None:
     opened = await Database.open(location)
-    async with opened.engine.begin() as connection:
+    async with opened.changing() as connection:
         await connection.exec_driver_sql("update alembic_version set version_num = '9999'")
     await opened.close()
 

@@ -54,7 +54,7 @@ async def commits(database: Database, writer: Writer) -> AsyncIterator[GroupComm
 
 
 async def written(database: Database) -> list[int]:
-    async with database.engine.connect() as connection:
+    async with database.reading() as connection:
         return list(await connection.scalars(sa.select(RATES.c.value).order_by(RATES.c.value)))
 
 
@@ -156,7 +156,7 @@ async def test_a_lock_is_not_waited_for_without_end(
 async def test_two_that_lock_rows_in_different_order_both_succeed(postgres_url: str) -> None:
     """PostgreSQL notices a deadlock after a second, and lets one of the two try again."""
     database = await Database.open(postgres_url)
-    async with database.engine.begin() as connection:
+    async with database.changing() as connection:
         await connection.execute(sa.insert(RATES), [{"key": key, "kind": "tokens", "value": 0} for key in "ab"])
     both_began = threading.Barrier(2)
 

@@ -1,6 +1,7 @@
 """Keys in the database, and the numbers that tell of their changes."""
 
 import asyncio
+import traceback
 
 import pytest
 
@@ -134,10 +135,19 @@ async def test_keys_that_are_brought_in_twice_are_there_once_and_stay_revoked(st
 
 
 async def test_a_database_that_does_not_answer_is_told_as_such(database: Database, store: KeyStore) -> None:
-    async with database.engine.begin() as connection:
+    async with database.changing() as connection:
         await connection.exec_driver_sql("DROP TABLE key_secrets")
         await connection.exec_driver_sql("DROP TABLE versions")
     with pytest.raises(StoreUnavailableError):
         await store.version()
     with pytest.raises(StoreUnavailableError):
         await store.insert(key(), PEPPER)
+
+
+async def test_an_error_does_not_tell_what_was_to_be_written(database: Database, store: KeyStore) -> None:
+    """Neither itself nor what it is caused by, which a traceback in the log shows."""
+    async with database.changing() as connection:
+        await connection.exec_driver_sql("DROP TABLE key_secrets")
+    with pytest.raises(StoreUnavailableError) as refused:
+        await store.insert(key(), PEPPER)
+    assert key().secrets[0].digest not in "".join(traceback.format_exception(refused.value))

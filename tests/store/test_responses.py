@@ -145,7 +145,7 @@ async def test_the_items_go_with_their_response(store: ResponseStore, database: 
     await store.put("team-a", KeptTurn("resp_1", None, b"[]", b"{}", item_ids=("msg_1",)), NOW)
     await store.delete("team-a", "resp_1", NOW)
 
-    async with database.engine.connect() as connection:
+    async with database.reading() as connection:
         assert (await connection.exec_driver_sql("select item from response_items")).all() == []
 
 
@@ -153,7 +153,7 @@ async def test_what_expired_leaves_the_database(store: ResponseStore, database: 
     await store.put("team-a", turn("resp_1"), NOW)
     await store.put("team-a", turn("resp_2"), NOW + 2 * DAY)
 
-    async with database.engine.connect() as connection:
+    async with database.reading() as connection:
         rows = (await connection.exec_driver_sql("select id from responses")).all()
     assert rows == [("resp_2",)]
 
@@ -179,7 +179,7 @@ async def test_many_make_way_a_few_at_a_time_for_others_cannot_write_meanwhile(
     left: list[int] = []
     for number in range(5, 8):
         await store.put("team-a", turn(f"resp_{number}"), NOW + DAY)
-        async with database.engine.connect() as connection:
+        async with database.reading() as connection:
             left.append((await connection.exec_driver_sql("select count(*) from responses")).scalar_one())
     assert left == [3, 2, 3]
 
@@ -230,7 +230,7 @@ async def test_an_id_that_the_database_cannot_hold_is_not_found_and_not_kept(sto
 async def test_pruning_does_not_read_the_contents(tmp_path: Path) -> None:
     opened = await Database.open(tmp_path / "penstock.db")
     query = responses._superfluous(10_000, NOW).compile(dialect=opened.dialect, compile_kwargs={"literal_binds": True})
-    async with opened.engine.connect() as connection:
+    async with opened.reading() as connection:
         plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")).all()
     await opened.close()
 

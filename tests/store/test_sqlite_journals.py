@@ -57,7 +57,7 @@ class Process:
         self.processes.release()
 
     async def count(self, what: sa.Table) -> int:
-        async with self.database.engine.connect() as connection:
+        async with self.database.reading() as connection:
             return await connection.scalar(sa.select(sa.func.count()).select_from(what)) or 0
 
 
@@ -117,7 +117,7 @@ async def test_events_that_are_not_all_there_are_not_told(start: Start) -> None:
     first.journals.write(Ended("s", "complete", 3, 3))
     first.journals._flush()
     await until(lambda: first.journals._pending == 0)
-    async with first.database.engine.begin() as connection:
+    async with first.database.changing() as connection:
         await connection.execute(sa.delete(STREAM_EVENTS).where(STREAM_EVENTS.c.number == 1))
     assert (await first.journals.read(row, 0))[1] is None
     assert (await first.journals.read(row, 1))[1] is None
@@ -134,7 +134,7 @@ async def test_what_a_dead_process_left_is_interrupted_and_counted(start: Start)
     found = await second.journals.find("k", "id", row.id)
     assert found is not None
     assert (found.state, found.count) == ("interrupted", 2)
-    async with second.database.engine.connect() as connection:
+    async with second.database.reading() as connection:
         assert await connection.scalar(sa.select(STREAMS.c.size).where(STREAMS.c.id == row.id)) == 5
     assert await second.journals.find("k", "id", never.id) is None
     kept = await second.journals.find("k", "id", asked.id)
@@ -187,7 +187,7 @@ async def test_a_stream_that_could_not_be_written_is_told_and_goes_when_it_can(
 
 
 async def _rename(process: Process, old: str, new: str) -> None:
-    async with process.database.engine.begin() as connection:
+    async with process.database.changing() as connection:
         await connection.execute(sa.text(f"ALTER TABLE {old} RENAME TO {new}"))
 
 
@@ -200,7 +200,7 @@ async def test_the_oldest_that_have_ended_make_way(start: Start, monkeypatch: py
         first.journals.write(Ended(id_, "complete", 1, 10))
         first.journals._flush()
         await until(lambda: first.journals._pending == 0)
-        async with first.database.engine.begin() as connection:
+        async with first.database.changing() as connection:
             by_age = sa.update(STREAMS).where(STREAMS.c.id == id_).values(expires=STREAMS.c.expires + second)
             await connection.execute(by_age)
     await first.begin("running")

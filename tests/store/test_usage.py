@@ -152,7 +152,7 @@ async def test_a_budget_nobody_touched_is_untouched(store: UsageStore):
 
 
 async def test_a_budget_says_what_is_spent_and_held(store: UsageStore, database: Database):
-    async with database.engine.begin() as connection:
+    async with database.changing() as connection:
         values = {"key": "k1", "unit": "usd", "period": "2026-11", "spent": 5, "held": 3}
         await connection.execute(sa.insert(BUDGETS).values(values))
     this, next_ = BudgetPeriod("k1", "usd", "2026-11"), BudgetPeriod("k1", "usd", "2026-12")
@@ -167,7 +167,7 @@ async def test_budgets_of_many_keys_are_asked_for_at_once_and_do_not_mix(store: 
         for period in ("2026-11", "2026-11-22", "total")
     ]
     rows = [{**msgspec.structs.asdict(one), "spent": spent, "held": 0} for spent, one in enumerate(all_)]
-    async with database.engine.begin() as connection:
+    async with database.changing() as connection:
         await connection.execute(sa.insert(BUDGETS), rows)
     asked: list[str] = []
     sa.event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *call: asked.append(call[2]))

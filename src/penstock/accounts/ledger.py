@@ -20,7 +20,6 @@ from pathlib import Path
 
 import msgspec
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.accounts.account import SETTLEMENT_PATIENCE, Account, Future, Seat, answer_of
 from penstock.accounts.admission import SharedLimits, claims_of, fault_of, given_back, request_claim, unavailable
@@ -78,7 +77,7 @@ class Ledger:
 
         Raises:
             ConfigError: the lock of this process cannot be taken.
-            StoreUnavailableError, SQLAlchemyError: the store is down.
+            StoreUnavailableError: the store is down.
         """
         await self._processes.enter(int(self._now()))
         self.recovered = await self.sweep()
@@ -99,7 +98,7 @@ class Ledger:
             await self._returning.close(CLOSING_PATIENCE)
         try:
             await self._processes.forget(self._processes.id)
-        except SQLAlchemyError as error:
+        except StoreUnavailableError as error:
             _log.warning("ledger.close", error=str(error))
         self._processes.release()
 
@@ -198,7 +197,7 @@ class Ledger:
         """Settle what dead processes left open, and what of this one nobody knows: a commit whose answer was lost.
 
         Raises:
-            StoreUnavailableError, SQLAlchemyError: the store is down.
+            StoreUnavailableError: the store is down.
         """
         mine = self._processes.id
         dead = await self._processes.dead(int(self._now()))
@@ -254,7 +253,7 @@ class Ledger:
         try:
             await self._processes.renew(int(self._now()))
             recovered = await self.sweep()
-        except (StoreUnavailableError, SQLAlchemyError) as error:
+        except StoreUnavailableError as error:
             _log.warning("ledger.sweep", error=str(error))
         else:
             if recovered:

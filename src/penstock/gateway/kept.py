@@ -4,23 +4,25 @@ Keys see their own turns only. A turn is written before the end of its answer le
 the end can go on at once.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import NoReturn
 
 import msgspec
 import structlog
 
-from penstock.core.errors import ClientFault, ErrorInfo, bad_request
+from penstock.core.errors import ClientFault, ErrorInfo, Fault, bad_request
 from penstock.gateway.call import Call, Client
 from penstock.protocols.base import Inbound
 from penstock.protocols.keeping import Keeping, Wish
+from penstock.store.errors import StoreUnavailableError
 from penstock.store.responses import MissingTurnError, ResponseStore, TooLargeError
 
 _log = structlog.get_logger("penstock.gateway")
 
 
 class Kept:
-    """The turns that are kept."""
+    """The turns that are kept. All methods raise Fault if nobody can tell at the moment."""
 
     def __init__(self, store: ResponseStore | None) -> None:
         """Keep turns in a store; None keeps nothing."""
@@ -50,10 +52,8 @@ class Kept:
         Raises:
             ClientFault: there is none.
         """
-        try:
+        with _told():
             return (await self._kept().get(key, id_, now)).response
-        except MissingTurnError:
-            raise _not_found(id_) from None
 
     async def cancel(self, key: str, id_: str, now: int) -> NoReturn:
         """Refuse to cancel an answer: one that is kept is over.
@@ -70,10 +70,8 @@ class Kept:
         Raises:
             ClientFault: there is none.
         """
-        try:
+        with _told():
             await self._kept().delete(key, id_, now)
-        except MissingTurnError:
-            raise _not_found(id_) from None
         return keeping.write_deleted(id_)
 
     async def input(self, keeping: Keeping, key: str, id_: str, query: Mapping[str, str], now: int) -> bytes:
@@ -82,23 +80,15 @@ class Kept:
         Raises:
             ClientFault: there is none, or the query is wrong.
         """
-        try:
+        with _told():
             turns = await self._kept().history(key, id_, now)
-        except MissingTurnError as missing:
-            raise _not_found(str(missing)) from None
-        except TooLargeError:
-            raise _too_large() from None
         return keeping.write_input(turns, query)
 
     async def _continued(self, call: Call, keeping: Keeping, wish: Wish) -> Inbound:
         store, now = self._kept(), call.created
-        try:
+        with _told(missing=_no_previous):
             earlier = [] if wish.previous is None else await store.history(call.key.id, wish.previous, now)
             others = await store.having(call.key.id, wish.items, now) if wish.items else []
-        except MissingTurnError as missing:
-            raise _no_previous(str(missing)) from None
-        except TooLargeError:
-            raise _too_large() from None
         return keeping.continued(call.inbound, earlier, others)
 
     def _keeper(self, call: Call, keeping: Keeping, wish: Wish) -> Callable[[bytes], Awaitable[None]]:
@@ -108,6 +98,9 @@ class Kept:
                 if turn is None:
                     return
                 kept = await self._kept().put(call.key.id, turn, call.created)
+            except StoreUnavailableError as error:
+                _log.warning("response_not_kept", request_id=call.id, why=str(error))
+                return
             except Exception:  # the answer is good, whatever became of its copy
                 _log.exception("response_not_kept", request_id=call.id)
                 return
@@ -152,12 +145,24 @@ def _not_found(id_: str) -> ClientFault:
     return ClientFault(ErrorInfo("not_found", f"Response with id '{id_[:100]}' not found."))
 
 
-def _too_large() -> ClientFault:
-    return ClientFault(ErrorInfo("too_large", "The earlier turns are too large to be put together; begin anew."))
-
-
 def _no_previous(id_: str) -> ClientFault:
     message = f"Previous response with id '{id_[:100]}' not found."
     return ClientFault(
         ErrorInfo("not_found", message, param="previous_response_id", code="previous_response_not_found")
     )
+
+
+@contextlib.contextmanager
+def _told(missing: Callable[[str], ClientFault] = _not_found) -> Generator[None]:
+    """Tell the client why the store does not give what it is asked for."""
+    try:
+        yield
+    except MissingTurnError as error:
+        raise missing(str(error)) from None
+    except TooLargeError:
+        message = "The earlier turns are too large to be put together; begin anew."
+        raise ClientFault(ErrorInfo("too_large", message)) from None
+    except StoreUnavailableError as error:
+        _log.warning("responses_not_read", why=str(error))
+        message = "The gateway cannot read the responses it keeps at the moment. Try again soon."
+        raise Fault(ErrorInfo("overloaded", message, retry_after=1.0)) from error

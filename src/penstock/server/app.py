@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.accounts.admin_tokens import AdminTokens
 from penstock.accounts.directory import KeyDirectory
@@ -239,7 +238,7 @@ async def _open_ledger(database: Database, directory: Path, shared: SharedStore 
     ledger = Ledger(database, directory, shared)
     try:
         await ledger.start()
-    except (StoreUnavailableError, SQLAlchemyError) as error:
+    except StoreUnavailableError as error:
         raise ConfigError(f"the ledger cannot be used: {error}") from None
     if ledger.recovered:
         _log.warning("recovered", attempts=len(ledger.recovered), why="the processes that made them had died")

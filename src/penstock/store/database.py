@@ -1,16 +1,19 @@
 """The database: SQLite in a file, or PostgreSQL; brought up to date when it is opened."""
 
 import asyncio
+import contextlib
 import tempfile
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import sqlalchemy as sa
 from msgspec import Struct
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from penstock.core.errors import ConfigError
 from penstock.store.dialect import SQLITE, lock_for_migration, make_async_engine, make_engine, read_url
+from penstock.store.errors import StoreUnavailableError
 from penstock.store.presence import Presence
 from penstock.store.schema import REVISION
 
@@ -27,7 +30,11 @@ class _MigrationError(Exception):
 
 
 class Database:
-    """An open database. `engine` is what repositories talk to."""
+    """An open database. Repositories ask it through `reading` and `changing`, and in threads through `connect`.
+
+    Attributes:
+        engine: the pool of connections for the event loop.
+    """
 
     def __init__(
         self,
@@ -80,6 +87,28 @@ class Database:
         """Whether its file is still where it was; of a server only those who ask it find out."""
         return self._presence is None or self._presence.here
 
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+        """Lend a connection for questions.
+
+        Raises:
+            StoreUnavailableError: the database did not answer them.
+        """
+        with _told_as_unavailable():
+            async with self.engine.connect() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def changing(self) -> AsyncGenerator[AsyncConnection]:
+        """Lend a connection in a transaction: the end of the block commits it, what is raised there rolls it back.
+
+        Raises:
+            StoreUnavailableError: the database did not do what it was asked.
+        """
+        with _told_as_unavailable():
+            async with self.engine.begin() as connection:
+                yield connection
+
     def connect(self) -> sa.Connection:
         """Return a connection for a thread. Its transactions can write from the beginning.
 
@@ -96,6 +125,22 @@ class Database:
         await self.engine.dispose()
         if self._temporary is not None:
             await asyncio.to_thread(self._temporary.cleanup)
+
+
+def unavailable(error: SQLAlchemyError | OSError) -> StoreUnavailableError:
+    """Return what a failure of a database is told as: in a line, and without the statement that failed."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    told = StoreUnavailableError(" ".join(str(cause).split()))
+    told.__cause__ = error
+    return told
+
+
+@contextlib.contextmanager
+def _told_as_unavailable() -> Generator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise unavailable(error) from error
 
 
 async def upgrade(location: Path | str) -> Upgrade:

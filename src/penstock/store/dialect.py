@@ -1,6 +1,7 @@
 """Where SQLite and PostgreSQL differ, and nothing else. A database is named by its URL, without a driver.
 
-No wait for a database is unbounded: not for a connection, a lock, or an answer over a network that has failed.
+No wait for a database is unbounded: not for a connection, a lock, or an answer over a network that has failed. What is
+written, words of users among it, is not in the errors of a statement that failed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -103,10 +104,11 @@ def make_engine(url: sa.URL) -> sa.Engine:
     with the write lock waits for its turn: https://sqlite.org/lang_transaction.html.
     """
     if url.get_backend_name() == POSTGRESQL:
-        engine = sa.create_engine(_with_psycopg(url), poolclass=NullPool)
+        engine = sa.create_engine(_with_psycopg(url), poolclass=NullPool, hide_parameters=True)
     else:
         # Python's module must not begin transactions by itself.
-        engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+        unbegun = {"isolation_level": None}
+        engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=unbegun)
         event.listen(engine, "begin", _begin_immediate)
     event.listen(engine, "connect", _configurer(url))
     return engine
@@ -116,9 +118,9 @@ def make_async_engine(url: sa.URL) -> AsyncEngine:
     """Return a pool of connections for the event loop."""
     if url.get_backend_name() == POSTGRESQL:
         # The server may have been restarted since a connection was used last.
-        engine = create_async_engine(_with_psycopg(url), pool_pre_ping=True, pool_timeout=10)
+        engine = create_async_engine(_with_psycopg(url), hide_parameters=True, pool_pre_ping=True, pool_timeout=10)
     else:
-        engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
+        engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _configurer(url))
     return engine
 

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
+from penstock.store.database import unavailable
 from penstock.store.errors import StoreUnavailableError
 
 MAX_JOBS = 500
@@ -116,10 +117,10 @@ class GroupCommit(Generic[Job, Result]):
         try:
             results = self._transact(jobs)
         except Exception as error:
-            unavailable = isinstance(error, SQLAlchemyError) and not _is_of_a_job(error)
-            if unavailable:
+            is_down = isinstance(error, SQLAlchemyError) and not _is_of_a_job(error)
+            if is_down:
                 self._disconnect()
-            if unavailable or len(jobs) == 1:
+            if is_down or len(jobs) == 1:
                 self._tell(_fail, futures, error)
             else:
                 for job, future in zip(jobs, futures, strict=True):
@@ -175,9 +176,4 @@ def _fail(futures: list[asyncio.Future[Result]], error: Exception) -> None:
 
 def _for_waiter(error: Exception) -> Exception:
     """Return an exception of his own, for each that is raised grows a traceback."""
-    if not isinstance(error, SQLAlchemyError):
-        return error
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    unavailable = StoreUnavailableError(" ".join(str(cause).split()))
-    unavailable.__cause__ = error
-    return unavailable
+    return unavailable(error) if isinstance(error, SQLAlchemyError) else error

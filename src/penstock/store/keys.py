@@ -6,16 +6,15 @@ keys come one after the other, on every kind of database.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from msgspec import Struct
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock.store.database import Database
-from penstock.store.errors import StoreUnavailableError
 from penstock.store.schema import KEY_SECRETS, KEYS, VERSIONS
 
 _KEYS, _PEPPER = "keys", "pepper"  # rows of versions
@@ -70,7 +69,8 @@ class KeyStore:
 
     def __init__(self, database: Database, tell: Callable[[], Awaitable[None]] = _tell_nobody) -> None:
         """Call `tell` after each change, so that whoever knows keys by heart looks at once."""
-        self._engine = database.engine
+        self._reading = database.reading
+        self._database = database
         self._tell = tell
 
     async def version(self) -> int:
@@ -178,27 +178,12 @@ class KeyStore:
             await connection.execute(sa.delete(KEY_SECRETS).where(KEY_SECRETS.c.key == id_))
 
     @contextlib.asynccontextmanager
-    async def _reading(self) -> AsyncGenerator[AsyncConnection]:
-        with _told_as_ours():
-            async with self._engine.connect() as connection:
-                yield connection
-
-    @contextlib.asynccontextmanager
     async def _changing(self) -> AsyncGenerator[AsyncConnection]:
-        with _told_as_ours():
-            async with self._engine.begin() as connection:
-                raised = sa.update(VERSIONS).where(VERSIONS.c.name == _KEYS).values(number=VERSIONS.c.number + 1)
-                await connection.execute(raised)
-                yield connection
+        async with self._database.changing() as connection:
+            raised = sa.update(VERSIONS).where(VERSIONS.c.name == _KEYS).values(number=VERSIONS.c.number + 1)
+            await connection.execute(raised)
+            yield connection
         await self._tell()
-
-
-@contextlib.contextmanager
-def _told_as_ours() -> Generator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        raise StoreUnavailableError(str(error)) from error
 
 
 def _version(name: str) -> sa.Select[int]:

@@ -139,7 +139,7 @@ class LedgerStore:
     """The tables. It belongs to the event loop that runs when it is made."""
 
     def __init__(self, database: Database) -> None:
-        self._engine = database.engine
+        self._reading = database.reading
         self._statements = statements_in(type(database.dialect))
         self._writer: GroupCommit[Job, Any] = GroupCommit(database.connect, self._apply)
         self.submit = self._writer.submit
@@ -153,7 +153,7 @@ class LedgerStore:
         # The text of the condition is what makes the partial index fit.
         still_open = sa.and_(ATTEMPTS.c.process.in_(processes), sa.text("state = 'open'"))
         query = sa.select(ATTEMPTS).where(still_open).order_by(ATTEMPTS.c.request, ATTEMPTS.c.number).limit(limit)
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
     def _apply(self, connection: sa.Connection, jobs: list[Job]) -> list[Any]:

@@ -34,12 +34,15 @@ else:
 
 
 class Processes:
-    """This process, by its `id`, and the others that use the database. Times are Unix times in seconds, handed in."""
+    """This process, by its `id`, and the others that use the database. Times are Unix times in seconds, handed in.
+
+    All but `lives` and `release` raise StoreUnavailableError if the database cannot be reached.
+    """
 
     def __init__(self, database: Database, directory: Path, id_: str) -> None:
         """Keep locks in `directory`, which is made if it is not there."""
         self.id = id_
-        self._engine = database.engine
+        self._database = database
         self._directory = directory
         self._file: int | None = None
 
@@ -51,18 +54,18 @@ class Processes:
         """
         await asyncio.to_thread(self._take_own_lock)
         row = {"id": self.id, "host": socket.gethostname(), "started": now, "seen": now}
-        async with self._engine.begin() as connection:
+        async with self._database.changing() as connection:
             await connection.execute(sa.insert(PROCESSES).values(row))
 
     async def renew(self, now: int) -> None:
         """Tell the others that it still lives."""
-        async with self._engine.begin() as connection:
+        async with self._database.changing() as connection:
             await connection.execute(sa.update(PROCESSES).where(PROCESSES.c.id == self.id).values(seen=now))
 
     async def dead(self, now: int) -> list[str]:
         """Return those that are dead but not forgotten."""
         query = sa.select(PROCESSES.c.id, PROCESSES.c.seen).where(PROCESSES.c.id != self.id)
-        async with self._engine.connect() as connection:
+        async with self._database.reading() as connection:
             others = (await connection.execute(query)).all()
         if not others:
             return []
@@ -78,7 +81,7 @@ class Processes:
     async def forget(self, id_: str) -> None:
         """Forget a process, unless it still has something open."""
         is_open = sa.exists().where(ATTEMPTS.c.process == id_, sa.text("state = 'open'"))
-        async with self._engine.begin() as connection:
+        async with self._database.changing() as connection:
             gone = await connection.execute(sa.delete(PROCESSES).where(PROCESSES.c.id == id_, ~is_open))
         if gone.rowcount:
             await asyncio.to_thread(self._path(id_).unlink, missing_ok=True)

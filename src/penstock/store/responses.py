@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+import structlog
 
 from penstock.protocols.keeping import KeptTurn
 from penstock.store.database import Database
 from penstock.store.dialect import insert, is_one_of, storable
+from penstock.store.errors import StoreUnavailableError
 from penstock.store.schema import RESPONSE_ITEMS, RESPONSES
 
 PRUNE_EVERY = 60
@@ -26,6 +28,8 @@ MAX_TURNS = 10_000
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of turns that are put together: twice as many as a request may have."""
 
+_log = structlog.get_logger("penstock.store")
+
 
 class MissingTurnError(LookupError):
     """A turn is not there: never was, is somebody else's, expired, or was deleted. The argument is its id."""
@@ -36,11 +40,14 @@ class TooLargeError(Exception):
 
 
 class ResponseStore:
-    """The table of responses. Times are Unix times in seconds, handed in."""
+    """The table of responses. Times are Unix times in seconds, handed in.
+
+    All methods raise StoreUnavailableError if the database cannot be reached.
+    """
 
     def __init__(self, database: Database, lifetime: int, limit: int) -> None:
         """Keep rows for `lifetime` seconds, and at most `limit` bytes of them (exceeded for a minute at most)."""
-        self._engine = database.engine
+        self._database = database
         self._dialect = database.dialect
         self._lifetime = lifetime
         self._limit = limit
@@ -60,14 +67,17 @@ class ResponseStore:
             "input": stored.input,
             "response": stored.response,
         }
-        async with self._writing, self._engine.begin() as connection:
+        async with self._writing, self._database.changing() as connection:
             await connection.execute(insert(RESPONSES, self._dialect).values(row).on_conflict_do_nothing())
             items = [{"key": key, "item": item, "response": stored.id} for item in stored.item_ids if storable(item)]
             if items:
                 await connection.execute(insert(RESPONSE_ITEMS, self._dialect).on_conflict_do_nothing(), items)
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_EVERY
-            await self._prune(now)
+            try:
+                await self._prune(now)
+            except StoreUnavailableError as error:
+                _log.warning("responses_not_pruned", why=str(error))
         return True
 
     async def get(self, key: str, id_: str, now: int) -> KeptTurn:
@@ -77,7 +87,7 @@ class ResponseStore:
             MissingTurnError: there is none.
         """
         query = sa.select(RESPONSES).where(_is(key, id_, now))
-        async with self._engine.connect() as connection:
+        async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise MissingTurnError(id_)
@@ -93,7 +103,7 @@ class ResponseStore:
             RESPONSE_ITEMS.c.key == key, is_one_of(RESPONSE_ITEMS.c.item, items, self._dialect)
         )
         wanted = sa.and_(RESPONSES.c.key == key, RESPONSES.c.id.in_(ids), RESPONSES.c.expires > now)
-        async with self._engine.connect() as connection:
+        async with self._database.reading() as connection:
             _check_size(await connection.scalar(sa.select(sa.func.sum(RESPONSES.c.size)).where(wanted)))
             rows = (await connection.execute(sa.select(RESPONSES).where(wanted))).all()
         return [KeptTurn(row.id, row.previous, row.input, row.response) for row in rows]
@@ -105,7 +115,7 @@ class ResponseStore:
             MissingTurnError: it, or one of the turns before it, is not there.
             TooLargeError: they have too many bytes.
         """
-        async with self._engine.begin() as connection:
+        async with self._database.changing() as connection:
             chain = (await connection.execute(_chain(key, id_, now))).all()
             if not chain:
                 raise MissingTurnError(id_)
@@ -128,14 +138,14 @@ class ResponseStore:
         Raises:
             MissingTurnError: there is none.
         """
-        async with self._engine.begin() as connection:
+        async with self._database.changing() as connection:
             deleted = await connection.execute(sa.delete(RESPONSES).where(_is(key, id_, now)))
         if not deleted.rowcount:
             raise MissingTurnError(id_)
 
     async def _prune(self, now: int) -> None:
         """Delete what has expired or must make way. What that is, is found without a lock that keeps others waiting."""
-        async with self._engine.connect() as connection:
+        async with self._database.reading() as connection:
             rows = (await connection.execute(_superfluous(self._limit, now))).all()
         if not rows:
             return
@@ -145,7 +155,7 @@ class ResponseStore:
             RESPONSES.c.key == sa.bindparam("of"), RESPONSES.c.id == sa.bindparam("named"),
             RESPONSES.c.expires == sa.bindparam("until"),  # nobody has renewed its life in between
         )  # fmt: skip
-        async with self._engine.begin() as connection:
+        async with self._database.changing() as connection:
             await connection.execute(gone, [{"of": row.key, "named": row.id, "until": row.expires} for row in rows])
 
 

@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 from msgspec import Struct
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock.core.errors import ConfigError
 from penstock.store.database import Database
@@ -87,7 +85,7 @@ class SqliteJournals:
             limit: bytes of all streams that have ended.
         """
         self.process = processes.id
-        self._engine = database.engine
+        self._reading = database.reading
         self._processes = processes
         self._limit = limit
         self._writer: GroupCommit[list[_Job], bool] = GroupCommit(
@@ -110,7 +108,7 @@ class SqliteJournals:
             for process in await self._processes.dead(_now()):
                 await self._submit(_Died(process))
                 await self._processes.forget(process)
-        except (StoreUnavailableError, SQLAlchemyError) as error:
+        except StoreUnavailableError as error:
             raise ConfigError(f"the journals of streams cannot be used: {error}") from None
         self._looking_after = asyncio.create_task(self._look_after())
 
@@ -121,7 +119,7 @@ class SqliteJournals:
             await asyncio.wait([self._looking_after])
         self._flush()
         await self._writer.close()
-        with contextlib.suppress(SQLAlchemyError):
+        with contextlib.suppress(StoreUnavailableError):
             await self._processes.forget(self.process)
         self._processes.release()
 
@@ -205,14 +203,6 @@ class SqliteJournals:
         """As `Journals`."""
         await self._submit(Dropped(row.id))
 
-    @contextlib.asynccontextmanager
-    async def _reading(self) -> AsyncGenerator[AsyncConnection]:
-        try:
-            async with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreUnavailableError(" ".join(str(error).split())) from error
-
     async def _find(self, key: str, by: By, text: str) -> StreamRow | None:
         alive = sa.or_(STREAMS.c.expires.is_(None), STREAMS.c.expires > _now())
         query = sa.select(STREAMS).where(STREAMS.c.key == key, STREAMS.c[by] == text, alive)
@@ -249,7 +239,7 @@ class SqliteJournals:
                 if ticks % PRUNE_EVERY == 0:
                     await self._processes.renew(_now())
                     await self._submit(_Pruned(_now(), self._limit))
-            except (StoreUnavailableError, SQLAlchemyError) as error:
+            except StoreUnavailableError as error:
                 _log.warning("streams_not_looked_after", why=str(error))
 
     async def _asked_to_end(self) -> Sequence[str]:

@@ -3,19 +3,15 @@
 Times are Unix times in milliseconds, costs nano-dollars. Days are those of UTC.
 """
 
-import contextlib
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from msgspec import Struct
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock.core.usage import COUNTERS, Usage
 from penstock.store.database import Database
-from penstock.store.errors import StoreUnavailableError
 from penstock.store.schema import ATTEMPTS, BUDGETS, REQUESTS
 
 Group = Literal["day", "key", "model", "provider"]
@@ -114,15 +110,7 @@ class UsageStore:
     """Questions about the past; none writes. All raise StoreUnavailableError where the database is not there."""
 
     def __init__(self, database: Database) -> None:
-        self._engine = database.engine
-
-    @contextlib.asynccontextmanager
-    async def _reading(self) -> AsyncGenerator[AsyncConnection]:
-        try:
-            async with self._engine.connect() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as error:
-            raise StoreUnavailableError(" ".join(str(error).split())) from error
+        self._reading = database.reading
 
     async def totals(self, by: Sequence[Group], which: Filter) -> list[Totals]:
         """Return sums in groups: by day if they are grouped so, then the dearest first. Without `by` it is one."""

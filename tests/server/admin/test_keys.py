@@ -126,5 +126,5 @@ async def test_keys_of_the_configuration_are_shown_and_changed_only_there(admin:
 
 async def spend(admin: Admin, key: str, unit: str, period: str, *, spent: int, held: int) -> None:
     row = {"key": key, "unit": unit, "period": period, "spent": spent, "held": held}
-    async with admin.database.engine.begin() as connection:
+    async with admin.database.changing() as connection:
         await connection.execute(sa.insert(BUDGETS).values(row))

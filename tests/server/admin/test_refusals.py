@@ -121,7 +121,7 @@ async def test_there_is_nothing_elsewhere(admin: Admin, path: str) -> None:
 
 
 async def test_a_store_that_is_not_there_is_a_503(admin: Admin) -> None:
-    async with admin.database.engine.begin() as connection:
+    async with admin.database.changing() as connection:
         await connection.exec_driver_sql("DROP VIEW requests")
         for table in ("key_secrets", "keys"):
             await connection.exec_driver_sql(f"DROP TABLE {table}")

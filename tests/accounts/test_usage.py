@@ -7,7 +7,7 @@ import pytest
 
 from penstock.accounts.budgets import resets_at
 from penstock.accounts.keys import Budget, Key, Limits
-from penstock.accounts.usage import csv_table, dollars, own_usage, period, record
+from penstock.accounts.usage import csv_table, own_usage, period, record
 from penstock.core.errors import ClientFault, Fault
 from penstock.core.usage import Usage
 from penstock.store.errors import StoreUnavailableError
@@ -57,14 +57,6 @@ def test_a_record_tells_each_kind_of_token_and_the_cost_in_exact_dollars():
         "web_searches": 0, "cost_usd": "1.2345",
         "unpriced_requests": 0, "estimated_requests": 1,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("nanos", "text"),
-    [(0, "0.00"), (1, "0.000000001"), (10**9, "1.00"), (1_500_000_000, "1.50"), (123_456_789_012, "123.456789012")],
-)
-def test_dollars_are_written_exactly(nanos: int, text: str):
-    assert dollars(nanos) == text
 
 
 def test_no_cell_of_csv_is_a_formula_to_a_spreadsheet():

@@ -15,6 +15,7 @@ from penstock.accounts.budgets import period_of, resets_at
 from penstock.accounts.keys import Budget, Key
 from penstock.accounts.moments import midnight, written
 from penstock.core.errors import ErrorInfo, Fault, bad_request
+from penstock.core.money import format_dollars
 from penstock.core.outcome import End
 from penstock.core.usage import UNKNOWN
 from penstock.store.errors import StoreUnavailableError
@@ -24,8 +25,6 @@ DEFAULT_DAYS = 30
 """Days that are told if nobody says from when on, today included."""
 
 GROUPS: tuple[Group, ...] = ("day", "key", "model", "provider")
-
-NANO = 10**9
 
 _PARTS = ("input_audio", "input_image", "cached_audio", "output_audio", "output_image")
 _TOKENS = ("uncached", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", *_PARTS)
@@ -41,13 +40,6 @@ _OF_ATTEMPTS = (
 
 NONE = Totals(group={}, requests=0, ends={}, estimated=0, unpriced=0, cost=0, tokens=UNKNOWN)
 """What no requests came to."""
-
-
-def dollars(nanos: int) -> str:
-    """Return nano-dollars as dollars, exact, with two digits behind the point or as many as it takes."""
-    whole, rest = divmod(abs(nanos), NANO)
-    digits = f"{rest:09d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if nanos < 0 else ''}{whole}.{digits}"
 
 
 def record(total: Totals) -> dict[str, Any]:
@@ -66,7 +58,7 @@ def record(total: Totals) -> dict[str, Any]:
         "reasoning_tokens": tokens.reasoning or 0,
         **{f"{name}_tokens": getattr(tokens, name) or 0 for name in _PARTS},
         "web_searches": tokens.web_searches or 0,
-        "cost_usd": dollars(total.cost),
+        "cost_usd": format_dollars(total.cost),
         "unpriced_requests": total.unpriced,
         "estimated_requests": total.estimated,
     }
@@ -103,7 +95,7 @@ def _counts(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dollars_if_known(nanos: int | None) -> str | None:
-    return None if nanos is None else dollars(nanos)
+    return None if nanos is None else format_dollars(nanos)
 
 
 def group_names(by: Sequence[Group]) -> Sequence[str]:
@@ -217,4 +209,4 @@ def _spending(budget: Budget, spending: Spending, now_ms: int) -> dict[str, Any]
 
 
 def _amount(budget: Budget, amount: int) -> str | int:
-    return dollars(amount) if budget.unit == "usd" else amount
+    return format_dollars(amount) if budget.unit == "usd" else amount

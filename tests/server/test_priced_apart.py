@@ -48,3 +48,12 @@ async def test_what_has_no_known_price_is_named_and_no_cost_is_told_that_is_too_
     assert row["unpriced"] == "service_tier,web_searches"
     assert row["cost"] == 9 * 1000 + 2 * 5000
     assert told is None
+
+
+async def test_the_tier_that_was_asked_for_counts_where_its_provider_says_none() -> None:
+    path, body = whole_call("openai-chat")
+    answer = {name: value for name, value in WHOLE["openai-chat"].items() if name != "service_tier"}
+    async with booking(whole(json.dumps(answer).encode()), protocol="openai-chat", price=DEAR) as desk:
+        await read(desk.gateway.post(path, body | {"service_tier": "flex"}))
+        row = desk.books.one("attempts")
+    assert (row["service_tier"], row["unpriced"]) == ("flex", None)

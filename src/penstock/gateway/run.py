@@ -256,15 +256,20 @@ class Run:
         return _max_output(self.call, attempt) if self._max_output is None else self._max_output
 
     def _progress(self) -> Progress:
-        return Progress(usage=self.record.usage, output_tokens=estimate_tokens(self.record.output_bytes))
+        usage = self.record.usage if self._attempt is None else self._with_asked(self.record.usage, self._attempt)
+        return Progress(usage=usage, output_tokens=estimate_tokens(self.record.output_bytes))
+
+    def _with_asked(self, usage: Usage, attempt: Attempt) -> Usage:
+        """Return usage with what was asked for that has a price of its own, where the provider does not tell."""
+        asked = asked_for(self.call.inbound.fields, attempt.outbound.body)
+        return usage if asked is NOTHING_SAID else replace(asked.updated(usage), estimated=usage.estimated)
 
     def _outcome(self, error: BaseException | None, attempt: Attempt, record: Record, began: float) -> Outcome:
         if isinstance(error, Fault):
             record.error = error.info
         usage, source = _usage(record, error, attempt)
-        asked = asked_for(self.call.inbound.fields, attempt.outbound.body)
-        if asked is not NOTHING_SAID and record.begun:
-            usage = replace(asked.updated(usage), estimated=usage.estimated)
+        if record.begun:
+            usage = self._with_asked(usage, attempt)
         return Outcome(
             end=_end(record, error),
             error=_word(record.error),

@@ -87,9 +87,11 @@ def test_a_period_is_days_or_times(since: str | None, until: str | None, expecte
         (None, "2026-13-01", "to"),
         (None, "9999-12-31", "to"),
         (None, "9999-12-31T23:59-23:59", "to"),
+        ("2026-11-22", "2026-11-21", "to"),
+        (None, "2020-01-01", "to"),
     ],
 )
-def test_what_is_no_time_is_refused(since: str | None, until: str | None, param: str):
+def test_what_is_no_time_or_no_period_is_refused(since: str | None, until: str | None, param: str):
     with pytest.raises(ClientFault) as caught:
         period(since, until, NOW)
     assert caught.value.info.param == param

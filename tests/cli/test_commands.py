@@ -164,6 +164,8 @@ def test_a_mistake_in_the_configuration_is_one_line_with_its_place_and_the_neare
         (("serve", "--config", "nowhere.toml"), "nowhere.toml"),
         (("serve", "--log-level", "loud"), "warning"),
         (("simulate", "--set", "tempo=3"), "tempo"),
+        (("simulate", "--port", "0", "--log", "/proc/nowhere/calls.jsonl"), "/proc/nowhere/calls.jsonl: No such file"),
+        (("record", "--to", "http://127.0.0.1:1", "--out", "/proc/nowhere", "--port", "0"), "/proc/nowhere: No such"),
     ],
 )
 def test_a_wrong_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...], word: str) -> None:

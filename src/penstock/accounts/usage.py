@@ -128,10 +128,12 @@ def period(since: str | None, until: str | None, now: float) -> tuple[int, int |
     A day as the end is meant with all of it. Without a beginning it is the last 30 days, today included.
 
     Raises:
-        ClientFault: one of them is no time; `param` is `from` or `to`.
+        ClientFault: one of them is no time, or they are the wrong way round; `param` is `from` or `to`.
     """
     first = _moment(since, "from", timedelta()) if since else midnight(now) - timedelta(days=DEFAULT_DAYS - 1)
     last = _moment(until, "to", timedelta(days=1)) if until else None
+    if last is not None and last <= first:
+        raise bad_request(f"`to`: the period ends before it begins, which is {first:%Y-%m-%d %H:%M} UTC.", "to")
     return _ms(first), None if last is None else _ms(last)
 
 

@@ -137,13 +137,20 @@ async def start(base: str, folder: Path, host: str, port: int, provider: str, *,
     return runner
 
 
+def _make(folder: Path) -> None:
+    """Make the folder at the start: if it cannot be, an answer that was paid for would be lost."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 async def record(base: str, folder: Path, host: str, port: int, provider: str) -> None:
     """Record until SIGINT or SIGTERM.
 
     Raises:
         ConfigError: an option cannot be used, or the address cannot be listened on.
+        OSError: the folder cannot be made.
     """
     console = Console(stderr=True)
+    _make(folder)
     try:
         runner = await start(base, folder, host, port, provider, console=console)
     except OSError as error:

@@ -32,7 +32,8 @@ def run_to_end(main: Coroutine[Any, Any, None]) -> None:
         typer.echo(f"penstock: {error}", err=True)
         raise typer.Exit(2) from None
     except OSError as error:
-        typer.echo(f"penstock: {error.strerror or error}", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"penstock: {where}{error.strerror or error}", err=True)
         raise typer.Exit(2) from None
 
 

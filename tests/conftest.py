@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-gc.disable()  # until all is loaded: it is kept, and to look for garbage in it is a fifth of the time that it takes
+gc.disable()  # until all is loaded: it is kept, and to look for garbage in it is a tenth of the time that it takes
 
 pytest_plugins = ["tests.watch", "tests.store.servers"]
 

@@ -13,7 +13,7 @@ from penstock.cli.keys import keys_app
 from penstock.cli.running import ConfigOption, run_to_end
 
 # A command loads much at first and keeps it, and requests leave little garbage in cycles. To look for it as often as by
-# default (700, 10, 10) is a quarter of the time in which a gateway starts.
+# default (700, 10, 10) is a tenth of what a gateway takes to start.
 gc.set_threshold(50_000, 20, 20)
 
 app = typer.Typer(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fnmatch import fnmatchcase
 from importlib.resources import files
+from typing import Any
 
 import msgspec
 from genai_prices import __version__
@@ -113,8 +114,9 @@ def _price(listed: ModelPrice, model: str) -> Price | None:
         return None
     starts = {tier.start for value in prices.values() if isinstance(value, TieredPrices) for tier in value.tiers}
     times = next((times for glob, times in _CACHE_WRITE_1H.items() if fnmatchcase(model, glob)), None)
+    usual: dict[str, Any] = _rates(prices, times, 0)
     return Price(
-        **_rates(prices, times, 0),
+        **usual,
         web_search=_each(prices.get("web_searches_kcount")),
         one_search=any(fnmatchcase(model, glob) for glob in _ONE_SEARCH),
         request=_each(prices.get("requests_kcount")) or 0,

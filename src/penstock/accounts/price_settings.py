@@ -52,14 +52,15 @@ class PriceSettings(Struct, frozen=True):
             cache_write=_optional(self.cache_write, f"{path}.cache_write"),
             cache_write_1h=_optional(self.cache_write_1h, f"{path}.cache_write_1h"),
             output=_picos(self.output, f"{path}.output"),
-            **{name: _optional(getattr(self, name), f"{path}.{name}") for name in _PARTS},
+            input_audio=_optional(self.input_audio, f"{path}.input_audio"),
+            input_image=_optional(self.input_image, f"{path}.input_image"),
+            cached_audio=_optional(self.cached_audio, f"{path}.cached_audio"),
+            output_audio=_optional(self.output_audio, f"{path}.output_audio"),
+            output_image=_optional(self.output_image, f"{path}.output_image"),
             web_search=_for_one(_optional(self.web_search, f"{path}.web_search")),
             served={tier: prices.price(f"{path}.service_tiers.{tier}") for tier, prices in self.service_tiers.items()},
             version=VERSION,
         )
-
-
-_PARTS = ("input_audio", "input_image", "cached_audio", "output_audio", "output_image")
 
 
 def _for_one(per_thousand: int | None) -> int | None:

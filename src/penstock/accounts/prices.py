@@ -142,7 +142,8 @@ _OTHERWISE = (
 
 def _more(usage: Usage, rates: Price | Tier) -> int:
     """Return by how much the tokens that are no text cost more than as many of text; it may be negative."""
-    more, left = 0, dict.fromkeys(("uncached", "cache_read", "output"), 0)
+    more = 0
+    left: dict[str, int] = {"uncached": 0, "cache_read": 0, "output": 0}
     for part, whole in _OTHERWISE:
         count, rate = getattr(usage, part), getattr(rates, part)
         if count and rate is not None:

@@ -5,7 +5,7 @@ others that give them all one id, and some whose ids change from one event to th
 """
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from msgspec import Raw
 
@@ -172,9 +172,10 @@ class Output:
 
 def _is_search(head: wire.ItemHead) -> bool:
     """Whether an item is a search of the web. To open a page, or to look for something in it, is none."""
-    action: Any = head.action
-    searched = not isinstance(action, dict) or action.get("type", "search") == "search"
-    return head.type == "web_search_call" and searched
+    if head.type != "web_search_call":
+        return False
+    action = cast("dict[str, object]", head.action) if isinstance(head.action, dict) else {}
+    return action.get("type", "search") == "search"
 
 
 def _place(event: wire.StreamEvent) -> int:

@@ -51,6 +51,22 @@ def test_passthrough_hands_on_a_whole_chunk_as_the_very_object_that_came(protoco
             assert relay.feed(piece) is piece
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@protocols
+@pytest.mark.promise("1.1")
+def test_an_error_begins_a_line_also_for_parsers_that_know_no_other_line_end_than_lf(
+    protocol: str, line_end: bytes
+) -> None:
+    body = (
+        b"".join(STREAMS[protocol][: PIECES_BEFORE_THE_END[protocol]]).replace(b"\r\n", b"\n").replace(b"\n", line_end)
+    )
+    for cut in range(len(body)):
+        relay, _ = passing(protocol)
+        told = relay.feed(body[:cut]) + relay.close(ErrorInfo("upstream_error", "It broke off."))
+        [line] = [line for line in told.split(b"\n") if b"It broke off." in line]
+        assert line.startswith(b"data: "), told[-200:]
+
+
 @protocols
 def test_passthrough_keeps_what_it_does_not_know(protocol: str) -> None:
     first, *rest = STREAMS[protocol]

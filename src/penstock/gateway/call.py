@@ -66,8 +66,12 @@ class Call(Struct, frozen=True):
         return msgspec.structs.replace(self, inbound=inbound, echo=None, keep=None)
 
     def told(self, error: ErrorInfo) -> bytes:
-        """Return an error as the client of a stream that has begun is told it."""
-        return self.protocol.encoder(self.reply()).encode(Failure(error))
+        """Return an error as the client of a stream that has begun is told it.
+
+        It comes behind a line end, which ends the line where a provider that is passed through was cut off between CR
+        and LF (`relay.Passthrough`).
+        """
+        return b"\n" + self.protocol.encoder(self.reply()).encode(Failure(error))
 
     def reply(self, input_estimate: Callable[[], int] = no_estimate) -> Reply:
         """Return what an encoder needs to know to answer this call."""

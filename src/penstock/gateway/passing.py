@@ -19,6 +19,7 @@ from penstock.gateway.call import Call, Client, WholeAnswer
 from penstock.gateway.learning import Estimate
 from penstock.gateway.opening import ask
 from penstock.gateway.record import Record
+from penstock.gateway.relay import whole
 from penstock.gateway.run import Books, Run
 from penstock.gateway.targets import reachable
 from penstock.gateway.tries import Tries
@@ -187,7 +188,7 @@ class _Relay:
             while self._record.error is None and (chunk := await response.read()):
                 await self._hand_on(reader.feed(chunk))
             if self._record.error is None:
-                await self._hand_on(reader.close())
+                await self._hand_on(whole(reader.close()))
         except UpstreamFault as fault:
             self._record.error = fault.info
         if self._record.error is None and self._record.finish is None:

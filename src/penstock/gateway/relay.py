@@ -49,26 +49,36 @@ class Passthrough:
     With `usage_only`, frames that it recognises are left out: they hold the usage that we asked for and the client
     did not. Frames without data become a bare line end, the one sign of life that every SDK bears: comments are fatal
     to some of them, and so are `id` and `retry` (pitfall 21).
+
+    A provider can be cut off between the CR and the LF of the blank line that ends a frame. What we add then comes
+    behind that LF, since some SDKs end lines at LF only and would not find our event at the beginning of a line.
     """
 
     def __init__(self, make_encoder: Callable[[], Encoder], usage_only: Callable[[Frame], bool] | None) -> None:
         """Make an encoder only if there is a failure to tell, or a last word: few answers need one."""
         self._make_encoder = make_encoder
         self._usage_only = usage_only
+        self._written = b""  # last
 
     def write(self, frames: list[Frame], events: list[Event]) -> bytes:
         """Return the frames as they came."""
         if self._usage_only is not None:
             frames = [frame for frame in frames if not self._usage_only(frame)]
-        return b"".join([b"\n" if frame.data is None else frame.raw for frame in frames])
+        written = b"".join([b"\n" if frame.data is None else frame.raw for frame in frames])
+        if written:
+            self._written = written
+        return written
 
     def finish(self, events: list[Event]) -> bytes:
         """Return nothing but the last word, where the provider's own end lacked it: it had ended well (pitfall 112)."""
-        return self._make_encoder().last_word if events and isinstance(events[-1], Finish) else b""
+        return self._added(self._make_encoder().last_word) if events and isinstance(events[-1], Finish) else b""
 
     def fail(self, error: ErrorInfo) -> bytes:
         """Return the protocol's error event."""
-        return self._make_encoder().encode(Failure(error))
+        return self._added(self._make_encoder().encode(Failure(error)))
+
+    def _added(self, ours: bytes) -> bytes:
+        return b"\n" + ours if ours and self._written.endswith(b"\r") else ours
 
 
 class ArrayPassthrough:
@@ -186,7 +196,7 @@ class Relay:
                 (pitfall 112).
         """
         self.cause = broken
-        written = self._relay([_completed(frame) for frame in self._reader.close() if _is_whole(frame)])
+        written = self._relay(whole(self._reader.close()))
         if self.ended:
             return written
         if self.blind:
@@ -242,6 +252,11 @@ def _failure(events: list[Event]) -> ErrorInfo | None:
     return last.error
 
 
+def whole(frames: list[Frame]) -> list[Frame]:
+    """Return those frames in which a body ended that can be used, each with the blank line that it may lack."""
+    return [_completed(frame) for frame in frames if _is_whole(frame)]
+
+
 def _is_whole(frame: Frame) -> bool:
     """Whether the frame in which a body ended can be used: blank lines can, half a payload cannot."""
     if frame.data is None:
@@ -254,7 +269,7 @@ def _is_whole(frame: Frame) -> bool:
 
 
 def _completed(frame: Frame) -> Frame:
-    """Return the frame in which a body ended with the blank line that it lacks: without it no client would see it."""
+    # Without the blank line no client would see it.
     if frame.data is None:
         return frame
     return Frame(frame.event, frame.data, frame.raw.rstrip(b"\r\n") + b"\n\n")

@@ -92,11 +92,12 @@ async def test_a_job_is_done_though_nobody_waits_for_it_any_more(
     commits: GroupCommit[int, int], writer: Writer, database: Database
 ) -> None:
     writer.go.clear()
-    futures = [commits.submit(number) for number in (1, 2, 3)]
-    futures[1].cancel()
+    waiting = [asyncio.ensure_future(commits.submit(number)) for number in (1, 2, 3)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
     writer.go.set()
 
-    await asyncio.gather(futures[0], futures[2])
+    await asyncio.gather(waiting[0], waiting[2])
     assert await written(database) == [1, 2, 3]
 
 

@@ -33,6 +33,7 @@ from penstock.core.usage import UNKNOWN, Usage
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.ledger import Claims, Extension, Hold, LedgerStore, Opening, Refusal, Release, Retrial, Settlement
 from penstock.store.ledger_rows import NotedRow, OpenedRow
+from penstock.store.pending import Pending, wake
 
 ADMISSION_PATIENCE = 5.0
 """Seconds that a request waits for the store before it is refused."""
@@ -46,14 +47,12 @@ LONGEST_PAUSE = 5.0
 
 _log = structlog.get_logger("penstock.ledger")
 
-Future = asyncio.Future[Any]
-
 
 class Patience:
-    """Bounds waits for futures, without cancelling one if a wait is over or cancelled.
+    """Bounds waits for the store, at a fraction of what `asyncio.timeout` costs: every request waits twice.
 
-    As `asyncio.wait` with a timeout does, at a fraction of its cost: every request waits twice. All waits have the
-    same length, so they pass in the order in which they began, and one timer does for all: hardly one ever passes.
+    All waits have the same length, so they pass in the order in which they began, and one timer does for all: hardly
+    one ever passes.
     """
 
     __slots__ = ("_loop", "_seconds", "_waiters")
@@ -64,35 +63,25 @@ class Patience:
         self._seconds = seconds
         self._waiters: deque[tuple[float, asyncio.Future[None]]] = deque()
 
-    async def done(self, future: Future) -> bool:
-        """Wait for a future; return whether it is done."""
-        if future.done():
+    async def done(self, pending: Pending[Any]) -> bool:
+        """Wait; return whether it is done."""
+        if pending.done():
             return True
         waiter: asyncio.Future[None] = self._loop.create_future()
-        wake = partial(_wake, waiter)
-        future.add_done_callback(wake)
+        pending.add_done_callback(partial(wake, waiter))
         if not self._waiters:
             self._loop.call_later(self._seconds, self._look)
         self._waiters.append((self._loop.time() + self._seconds, waiter))
-        try:
-            await waiter
-        finally:
-            if not future.done():
-                future.remove_done_callback(wake)
-        return future.done()
+        await waiter
+        return pending.done()
 
     def _look(self) -> None:
         """Wake those that have waited too long, and look again when the first of the others will have."""
         now = self._loop.time()
         while self._waiters and (self._waiters[0][1].done() or self._waiters[0][0] <= now):
-            _wake(self._waiters.popleft()[1])
+            wake(self._waiters.popleft()[1])
         if self._waiters:
             self._loop.call_later(self._waiters[0][0] - now, self._look)
-
-
-def _wake(waiter: asyncio.Future[None], _: object = None) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 class Seat:
@@ -129,16 +118,16 @@ class Seat:
         self.settling = Patience(SETTLEMENT_PATIENCE)
 
 
-async def answer_of(future: Future, patience: Patience) -> Any:
+async def answer_of(pending: Pending[Any], patience: Patience) -> Any:
     """Wait for the store; the job is done, whatever becomes of whoever waits.
 
     Raises:
         Fault: the store is down, or takes too long (`overloaded`).
     """
-    if not await patience.done(future):
+    if not await patience.done(pending):
         raise unavailable()
     try:
-        return future.result()
+        return pending.result()
     except StoreUnavailableError as error:
         raise unavailable() from error
 
@@ -182,13 +171,13 @@ class Account:
         self._progress = progress
         self._totals = NOTHING
         self._noted: Progress | None = None
-        self._moving: Future | None = None
+        self._moving: Pending[Any] | None = None
         self._called = True
         self._left = False
         self._aside = 0  # attempts that are open beside the one under way
         self._correcting: int | None = None  # once that is settled, the correction of the key's rate of tokens
         self._numbers = 0
-        self.settling: Future | None = None
+        self.settling: Pending[Any] | None = None
         self._expected = 0 if intent.key.limits.tokens_per_minute is None else expected_tokens(first)
         self._begin(self._attempt_of(first))
 
@@ -216,11 +205,11 @@ class Account:
         Raises:
             Fault: the store is down (`overloaded`).
         """
-        future = self._seat.store.submit(Opening(self._opened_row(self._attempt, 0), claims))
+        pending = self._seat.store.submit(Opening(self._opened_row(self._attempt, 0), claims))
         try:
-            return await answer_of(future, self._seat.admitting)
+            return await answer_of(pending, self._seat.admitting)
         except BaseException:
-            future.add_done_callback(self._abandon)
+            pending.add_done_callback(self._abandon)
             raise
 
     async def retry(self, outcome: Outcome, next_: Try) -> None:
@@ -240,18 +229,18 @@ class Account:
             self._used(outcome.usage, cost),
             None if following.cover is None else hold_of(self.intent, following.cover.amount),
         )
-        self._moving = future = self._seat.store.submit(job)
-        future.add_done_callback(partial(self._move, totals, following))
-        refused = await answer_of(future, self._seat.admitting)
+        self._moving = pending = self._seat.store.submit(job)
+        pending.add_done_callback(partial(self._move, totals, following))
+        refused = await answer_of(pending, self._seat.admitting)
         if refused == "lost":
             raise unavailable()
         if refused is not None and self.intent.key.budget is not None:
             raise budgets.exceeded(self.intent.key.budget, self.intent.created_ms)
         self._called = True
 
-    def _move(self, totals: Totals, following: Attempt, future: Future) -> None:
+    def _move(self, totals: Totals, following: Attempt, pending: Pending[Any]) -> None:
         self._moving = None
-        if future.exception() is None and future.result() is None:
+        if pending.exception() is None and pending.result() is None:
             self._totals = totals
             self._noted = None
             self._called = False  # until whoever waits for it has heard of it
@@ -267,12 +256,12 @@ class Account:
         attempt, key = self._attempt_of(tried), self.intent.key
         hold = None if attempt.cover is None else hold_of(self.intent, attempt.cover.amount)
         claims = None if hold is None else Claims(key.id, 0, None, (), hold)
-        future = self._seat.store.submit(Opening(self._opened_row(attempt, self._totals.usage.total), claims))
+        pending = self._seat.store.submit(Opening(self._opened_row(attempt, self._totals.usage.total), claims))
         self._aside += 1
         try:
-            refused = await answer_of(future, self._seat.admitting)
+            refused = await answer_of(pending, self._seat.admitting)
         except BaseException:
-            future.add_done_callback(partial(self._abandon_aside, attempt))
+            pending.add_done_callback(partial(self._abandon_aside, attempt))
             raise
         if refused is not None and key.budget is not None:
             self._put_away()
@@ -296,9 +285,9 @@ class Account:
         )
         self._submit(settlement, self._put_away, FIRST_PAUSE)
 
-    def _abandon_aside(self, aside: Attempt, future: Future) -> None:
+    def _abandon_aside(self, aside: Attempt, pending: Pending[Any]) -> None:
         """Settle an attempt that nobody waited for, if it was opened."""
-        if future.exception() is not None or future.result() is not None:
+        if pending.exception() is not None or pending.result() is not None:
             self._put_away()
         else:
             self.call_off(aside, Outcome("client_gone", None, UNKNOWN, "estimate", None, 0))
@@ -338,7 +327,7 @@ class Account:
         Where attempts cost more than a `single` run of the answer would have, that is all that is charged.
         """
         if self.settling is None:
-            self.settling = asyncio.get_running_loop().create_future()
+            self.settling = Pending()
             if self._moving is None:
                 self._settle(outcome, single)
             else:
@@ -377,11 +366,11 @@ class Account:
             self.settling.set_result(None)
 
     def _submit(self, settlement: Settlement, then: Callable[[], None], pause: float) -> None:
-        future = self._seat.store.submit(settlement)
-        future.add_done_callback(partial(self._settled, settlement, then, pause))
+        pending = self._seat.store.submit(settlement)
+        pending.add_done_callback(partial(self._settled, settlement, then, pause))
 
-    def _settled(self, settlement: Settlement, then: Callable[[], None], pause: float, future: Future) -> None:
-        error = future.exception()
+    def _settled(self, settlement: Settlement, then: Callable[[], None], pause: float, pending: Pending[Any]) -> None:
+        error = pending.exception()
         if error is None:
             then()
         elif not self._left:
@@ -389,12 +378,12 @@ class Account:
             again = min(pause * 2, LONGEST_PAUSE)
             asyncio.get_running_loop().call_later(pause, self._submit, settlement, then, again)
 
-    def _abandon(self, future: Future) -> None:
+    def _abandon(self, pending: Pending[Any]) -> None:
         """Settle a first attempt that nobody waited for, if it was opened."""
-        if future.exception() is not None or future.result() is not None:
+        if pending.exception() is not None or pending.result() is not None:
             self._seat.unopened(self)
         elif self.settling is None:
-            self.settling = asyncio.get_running_loop().create_future()
+            self.settling = Pending()
             self._called = False
             self._settle(Outcome("client_gone", None, UNKNOWN, "estimate", None, 0))
 

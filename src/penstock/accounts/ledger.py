@@ -12,16 +12,18 @@ next one that starts, or one that runs beside it, settles what was left open fro
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
 
-from penstock.accounts.account import SETTLEMENT_PATIENCE, Account, Future, Seat, answer_of
+from penstock.accounts.account import SETTLEMENT_PATIENCE, Account, Seat, answer_of
 from penstock.accounts.admission import SharedLimits, claims_of, fault_of, given_back, request_claim, unavailable
 from penstock.accounts.entries import Intent, Progress, Row, Try
 from penstock.accounts.giving_back import GivingBack
@@ -29,6 +31,7 @@ from penstock.accounts.recovery import Recovered, called_off, limited_elsewhere,
 from penstock.store.database import Database
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.ledger import Claims, LedgerStore, Noting, Opening, Recovery, Return
+from penstock.store.pending import Pending
 from penstock.store.processes import Processes
 
 TICK = 1.0
@@ -68,7 +71,7 @@ class Ledger:
         self._now = now
         self._seat = Seat(self._store, self._processes.id, shared is None, now, self._gone, self._unopened)
         self._live: dict[str, Account] = {}
-        self._noting: Future | None = None
+        self._noting: Pending[Any] | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._returning = None if shared is None else GivingBack(shared)
 
@@ -89,8 +92,10 @@ class Ledger:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
         waiting = [account.settling for account in self._live.values() if account.settling is not None]
-        if waiting:
-            await asyncio.wait(waiting, timeout=CLOSING_PATIENCE)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_PATIENCE):
+                for settling in waiting:
+                    await settling
         for account in self._live.values():
             account.leave()
         await self._store.close()
@@ -160,7 +165,7 @@ class Ledger:
                 raise fault_of(refusal, intent, claims)
         return None if claims.hold is None else msgspec.structs.replace(claims, streams=None, rates=())
 
-    def _take_back(self, claims: Claims, admitting: Future) -> None:
+    def _take_back(self, claims: Claims, admitting: Pending[Any]) -> None:
         """Give back what the store has let through meanwhile for somebody who was told that it could not."""
         if admitting.exception() is None and admitting.result() is None:
             self._store.submit(Opening(None, given_back(claims)))
@@ -260,8 +265,8 @@ class Ledger:
                 _log.warning("ledger.recovered", attempts=len(recovered), requests=[one.request for one in recovered])
 
 
-def _noted(changed: Sequence[tuple[Account, Progress]], future: Future) -> None:
-    if future.exception() is None:
+def _noted(changed: Sequence[tuple[Account, Progress]], pending: Pending[Any]) -> None:
+    if pending.exception() is None:
         for account, progress in changed:
             account.noted(progress)
 

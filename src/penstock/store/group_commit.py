@@ -21,6 +21,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 
 from penstock.store.database import unavailable
 from penstock.store.errors import StoreUnavailableError
+from penstock.store.pending import Pending
 
 MAX_JOBS = 500
 """Jobs in a transaction: while it lasts, other processes cannot write to SQLite."""
@@ -54,28 +55,28 @@ class GroupCommit(Generic[Job, Result]):
         self._connect = connect
         self._apply = apply
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[tuple[Job, asyncio.Future[Result]]] = []
+        self._gathered: list[tuple[Job, Pending[Result]]] = []
         self._several = False  # whether the last that were gathered were more than one
-        self._waiting: queue.SimpleQueue[list[tuple[Job, asyncio.Future[Result]]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[list[tuple[Job, Pending[Result]]] | None] = queue.SimpleQueue()
         self._closed = False
         self._connection: sa.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="penstock-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> asyncio.Future[Result]:
-        """Return the future result of a job: it is there when the job is committed.
+    def submit(self, job: Job) -> Pending[Result]:
+        """Return the result of a job: it is there when the job is committed.
 
-        The job is done whether or not somebody still waits. The future raises StoreUnavailableError, or what `apply`
-        raised for this job alone; the job is then undone.
+        The job is done whether or not somebody still waits. The result is StoreUnavailableError, or what `apply` raised
+        for this job alone, if the job is undone.
         """
-        future: asyncio.Future[Result] = self._loop.create_future()
+        pending: Pending[Result] = Pending()
         if self._closed:
-            future.set_exception(StoreUnavailableError("closed"))
-        else:
-            self._gathered.append((job, future))
-            if len(self._gathered) == 1:
-                self._gather()
-        return future
+            pending.set_exception(StoreUnavailableError("closed"))
+            return pending
+        if not self._gathered:
+            self._gather()
+        self._gathered.append((job, pending))
+        return pending
 
     def _gather(self) -> None:
         """Wake the thread soon, once for all jobs that come until then: it costs more than they do."""
@@ -109,10 +110,10 @@ class GroupCommit(Generic[Job, Result]):
             entries = [entry for gathered in taken if gathered is not None for entry in gathered]
             for start in range(0, len(entries), MAX_JOBS):
                 batch = entries[start : start + MAX_JOBS]
-                self._commit([job for job, _ in batch], [future for _, future in batch])
+                self._commit([job for job, _ in batch], [pending for _, pending in batch])
         self._disconnect()
 
-    def _commit(self, jobs: list[Job], futures: list[asyncio.Future[Result]]) -> None:
+    def _commit(self, jobs: list[Job], waiting: list[Pending[Result]]) -> None:
         """Do jobs in one transaction; if one of them makes it fail, each in its own."""
         try:
             results = self._transact(jobs)
@@ -121,12 +122,12 @@ class GroupCommit(Generic[Job, Result]):
             if is_down:
                 self._disconnect()
             if is_down or len(jobs) == 1:
-                self._tell(_fail, futures, error)
+                self._tell(_fail, waiting, error)
             else:
-                for job, future in zip(jobs, futures, strict=True):
-                    self._commit([job], [future])
+                for job, pending in zip(jobs, waiting, strict=True):
+                    self._commit([job], [pending])
         else:
-            self._tell(_resolve, futures, results)
+            self._tell(_resolve, waiting, results)
 
     def _transact(self, jobs: list[Job]) -> Sequence[Result]:
         tries = 1
@@ -152,9 +153,9 @@ class GroupCommit(Generic[Job, Result]):
                 connection.invalidate()
                 connection.close()
 
-    def _tell(self, how: Callable[..., None], futures: list[asyncio.Future[Result]], outcome: object) -> None:
+    def _tell(self, how: Callable[..., None], waiting: list[Pending[Result]], outcome: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(how, futures, outcome)
+            self._loop.call_soon_threadsafe(how, waiting, outcome)
 
 
 def _is_of_a_job(error: SQLAlchemyError) -> bool:
@@ -162,16 +163,14 @@ def _is_of_a_job(error: SQLAlchemyError) -> bool:
     return isinstance(error, IntegrityError | DataError | ProgrammingError) and not error.connection_invalidated
 
 
-def _resolve(futures: list[asyncio.Future[Result]], results: Sequence[Result]) -> None:
-    for future, result in zip(futures, results, strict=True):
-        if not future.done():  # cancelled, if whoever waited has left
-            future.set_result(result)
+def _resolve(waiting: list[Pending[Result]], results: Sequence[Result]) -> None:
+    for pending, result in zip(waiting, results, strict=True):
+        pending.set_result(result)
 
 
-def _fail(futures: list[asyncio.Future[Result]], error: Exception) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_exception(_for_waiter(error))
+def _fail(waiting: list[Pending[Result]], error: Exception) -> None:
+    for pending in waiting:
+        pending.set_exception(_for_waiter(error))
 
 
 def _for_waiter(error: Exception) -> Exception:

@@ -28,6 +28,7 @@ from penstock.store.journals import (
     StreamRow,
     tell_nobody,
 )
+from penstock.store.pending import Pending
 from penstock.store.processes import Processes
 from penstock.store.schema import STREAM_EVENTS, STREAMS
 
@@ -145,18 +146,18 @@ class SqliteJournals:
             asyncio.get_running_loop().call_later(FLUSH_EVERY, self._flush)
         return True
 
-    def _submit(self, job: _Job) -> asyncio.Future[bool]:
+    def _submit(self, job: _Job) -> Pending[bool]:
         self._flush()  # what was written before is to be there before
         return self._writer.submit([job])
 
     def _flush(self) -> None:
         jobs, self._gathered = self._gathered, []
         if jobs:
-            self._writer.submit(jobs).add_done_callback(lambda future: self._flushed(jobs, future))
+            self._writer.submit(jobs).add_done_callback(lambda pending: self._flushed(jobs, pending))
 
-    def _flushed(self, jobs: list[_Job], future: asyncio.Future[bool]) -> None:
+    def _flushed(self, jobs: list[_Job], pending: Pending[bool]) -> None:
         self._pending -= sum(len(job.data) for job in jobs if isinstance(job, Event))
-        error = None if future.cancelled() else future.exception()
+        error = pending.exception()
         if error is None:
             return
         self._doomed |= {job.stream for job in jobs if isinstance(job, Dropped)}

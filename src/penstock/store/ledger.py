@@ -159,7 +159,8 @@ class LedgerStore:
     def _apply(self, connection: sa.Connection, jobs: list[Job]) -> list[Any]:
         batch = _Batch(connection, self._statements)
         results: list[Any] = [None] * len(jobs)
-        for place in sorted(range(len(jobs)), key=lambda place: _turn(jobs[place])):
+        alone = [place for place, job in enumerate(jobs) if not batch.take(job)]
+        for place in sorted(alone, key=lambda place: _turn(jobs[place])):
             results[place] = batch.do(jobs[place])
         batch.execute_rows()
         return results
@@ -167,10 +168,10 @@ class LedgerStore:
 
 def _turn(job: Job) -> tuple[str, int]:
     match job:
-        case Opening():
-            return ("", 0) if job.claims is None else (job.claims.key, 0)
-        case Settlement():
-            return ("", 0) if job.release is None else (job.release.key, 1)
+        case Opening(claims=Claims() as claims):
+            return claims.key, 0
+        case Settlement(release=Release() as release):
+            return release.key, 1
         case Retrial() | Extension():
             return job.key, 2
         case _:
@@ -187,12 +188,22 @@ class _Batch:
         self._noted: list[NotedRow] = []
         self._settled: list[SettledRow] = []
 
+    def take(self, job: Job) -> bool:
+        """Take a job that is a row and nothing more, and has no result; return whether it is one."""
+        match job:
+            case Opening(row=OpenedRow() as row, claims=None):
+                self._opened.append(row)
+            case Settlement(release=None):
+                self._settled.append(job.row)
+            case _:
+                return False
+        return True
+
     def do(self, job: Job) -> Any:
+        """Do another job; return its result."""
         match job:
             case Opening():
                 return self._open(job)
-            case Settlement(release=None):
-                self._settled.append(job.row)
             case Settlement():
                 return self._settle(job)
             case Retrial():

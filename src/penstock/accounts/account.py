@@ -55,13 +55,14 @@ class Patience:
     one ever passes.
     """
 
-    __slots__ = ("_loop", "_seconds", "_waiters")
+    __slots__ = ("_looking", "_loop", "_seconds", "_waiters")
 
     def __init__(self, seconds: float) -> None:
         """Belong to the event loop that runs."""
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._waiters: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._looking = False
 
     async def done(self, pending: Pending[Any]) -> bool:
         """Wait; return whether it is done."""
@@ -69,9 +70,12 @@ class Patience:
             return True
         waiter: asyncio.Future[None] = self._loop.create_future()
         pending.add_done_callback(partial(wake, waiter))
-        if not self._waiters:
-            self._loop.call_later(self._seconds, self._look)
+        while self._waiters and self._waiters[0][1].done():
+            self._waiters.popleft()  # or thousands that are over would be kept until the timer passes
         self._waiters.append((self._loop.time() + self._seconds, waiter))
+        if not self._looking:
+            self._looking = True
+            self._loop.call_later(self._seconds, self._look)
         await waiter
         return pending.done()
 
@@ -80,7 +84,8 @@ class Patience:
         now = self._loop.time()
         while self._waiters and (self._waiters[0][1].done() or self._waiters[0][0] <= now):
             wake(self._waiters.popleft()[1])
-        if self._waiters:
+        self._looking = bool(self._waiters)
+        if self._looking:
             self._loop.call_later(self._waiters[0][0] - now, self._look)
 
 

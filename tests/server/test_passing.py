@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from penstock.upstreams.settings import AliasSettings, ProviderSettings
+from penstock.upstreams.timeouts import Timeouts
 from tests.serving import CLOSE, HANG, KEY, STREAM_HEAD, Upstream, chunk, replaying, serving, stream, whole
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +114,43 @@ async def test_a_stream_that_breaks_ends_in_an_error_event(acts: Any) -> None:
     assert json.loads(body[len(PARTIAL) :].split(b"data: ")[1].split(b"\n")[0])["error"]["code"] == "stream_incomplete"
 
 
+@pytest.mark.parametrize(
+    ("acts", "timeouts", "code"),
+    [
+        ((STREAM_HEAD, chunk(PARTIAL), (chunk(b": ping\n\n"), 0.05) * 40), Timeouts(first_event=0.4), "gap_timeout"),
+        ((STREAM_HEAD, (chunk(PARTIAL), 0.05) * 40), Timeouts(total=0.4), "total_timeout"),
+    ],
+    ids=["gap", "total"],
+)
+@pytest.mark.promise("4.8")
+async def test_a_stream_that_takes_too_long_is_cut(acts: Any, timeouts: Timeouts, code: str) -> None:
+    acts = (*acts[:-1], *acts[-1], HANG)
+    async with replaying(acts) as upstream:
+        async with serving(lab=offering(upstream), timeouts=timeouts, heartbeat=0.1) as gateway:
+            async with gateway.post("/v1/images/generations", PICTURE) as response:
+                body = await broken(response)
+    assert body.startswith(PARTIAL)
+    assert json.loads(body.rpartition(b"data: ")[2])["error"]["code"] == code
+
+
+@pytest.mark.parametrize("acts", [(HANG,), (STREAM_HEAD, HANG)], ids=["no head", "no event"])
+@pytest.mark.promise("4.8")
+async def test_a_stream_that_does_not_begin_in_time_is_a_status(acts: Any) -> None:
+    async with replaying(acts) as upstream:
+        async with serving(lab=offering(upstream), timeouts=Timeouts(first_event=0.4)) as gateway:
+            async with gateway.post("/v1/images/generations", PICTURE) as response:
+                assert (response.status, (await response.json())["error"]["code"]) == (504, "first_event_timeout")
+
+
+@pytest.mark.promise("4.8")
+async def test_a_whole_answer_that_stops_in_its_middle_is_a_status() -> None:
+    acts = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{", HANG)
+    async with replaying(acts) as upstream:
+        async with serving(lab=offering(upstream), timeouts=Timeouts(total=0.4)) as gateway:
+            async with gateway.post("/v1/embeddings", ASKED) as response:
+                assert (response.status, (await response.json())["error"]["code"]) == (504, "total_timeout")
+
+
 async def test_an_error_in_a_stream_is_redacted() -> None:
     error = b'data: {"type":"error","error":{"message":"no quota for sk-abcdefghijklmnop","code":"x"}}\n\n'
     async with replaying(stream(PARTIAL, error)) as upstream, serving(lab=offering(upstream)) as gateway:
@@ -215,6 +253,13 @@ async def test_an_answer_that_breaks_off_before_its_end_is_asked_of_the_next() -
         async with serving(aliases=TWO, one=offering(broken), two=offering(upstream)) as gateway:
             async with gateway.post("/v1/embeddings", ASKED | {"model": "m"}) as response:
                 assert (response.status, await response.read()) == (200, VECTORS)
+
+
+async def test_a_stream_that_breaks_before_its_first_event_is_asked_of_the_next() -> None:
+    async with replaying((STREAM_HEAD, CLOSE)) as broken, replaying(stream(PARTIAL, COMPLETED)) as upstream:
+        async with serving(aliases=TWO, one=offering(broken), two=offering(upstream)) as gateway:
+            async with gateway.post("/v1/images/generations", PICTURE | {"model": "m"}) as response:
+                assert (response.status, await response.read()) == (200, PARTIAL + COMPLETED)
 
 
 async def test_a_target_without_the_endpoint_is_not_asked() -> None:

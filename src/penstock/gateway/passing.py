@@ -11,11 +11,12 @@ from typing import TypeVar
 
 import msgspec
 
-from penstock.core.errors import ErrorInfo, UpstreamFault, bad_request
+from penstock.core.assembly import INCOMPLETE
+from penstock.core.errors import UpstreamFault, bad_request
 from penstock.core.events import Finish
 from penstock.core.usage import estimate_tokens
 from penstock.gateway.attempt import Attempt, told, traced
-from penstock.gateway.call import Call, Client, WholeAnswer
+from penstock.gateway.call import STALLED, Call, Client, WholeAnswer
 from penstock.gateway.learning import Estimate
 from penstock.gateway.opening import ask
 from penstock.gateway.record import Record
@@ -23,7 +24,7 @@ from penstock.gateway.relay import whole
 from penstock.gateway.run import Books, Run
 from penstock.gateway.targets import reachable
 from penstock.gateway.tries import Tries
-from penstock.gateway.watch import FirstOutput
+from penstock.gateway.watch import FirstOutput, Watch
 from penstock.protocols.passed import Passed, look_at
 from penstock.protocols.registry import PROTOCOLS
 from penstock.routing.retries import RetryBudget
@@ -43,10 +44,12 @@ T = TypeVar("T")
 class Passing:
     """Passes calls on: to the targets of a name in their order, up to the first that answers."""
 
-    def __init__(self, catalog: Catalog, transport: Transport, books: Books) -> None:
+    def __init__(self, catalog: Catalog, transport: Transport, books: Books, heartbeat: float) -> None:
+        """Let streams be silent for no more than `heartbeat` seconds, or 0 for ever."""
         self._catalog = catalog
         self._transport = transport
         self._books = books
+        self._heartbeat = heartbeat
         self._budget = RetryBudget()
 
     async def answer(self, call: Call, passed: Passed) -> WholeAnswer:
@@ -75,12 +78,11 @@ class Passing:
         """
         run = Run(call, self._books)
         try:
-            attempt, response = await self._first_good(run, passed, self._open)
+            relay = await self._first_good(run, passed, self._stream)
             try:
-                headers = attempt.identity() | {"Content-Type": response.content_type or "application/json"}
-                await _Relay(run, attempt, client, headers).run(response)
+                await relay.to_the_end(client, self._heartbeat)
             finally:
-                response.abort()
+                relay.response.abort()
         except ConnectionError as error:
             await run.end(error)  # the client went away
         except BaseException as error:
@@ -104,17 +106,25 @@ class Passing:
                 tries.failed(candidate, fault)
         raise tries.fault()
 
-    async def _open(self, run: Run, attempt: Attempt) -> tuple[Attempt, UpstreamResponse]:
+    async def _stream(self, run: Run, attempt: Attempt) -> "_Relay":
         with FirstOutput(run.call, attempt):
-            return attempt, await ask(self._transport, attempt)
+            response = await ask(self._transport, attempt)
+            try:
+                relay = _Relay(run, attempt, response)
+                await relay.begin()
+            except BaseException:
+                response.abort()
+                raise
+        return relay
 
     async def _whole(self, run: Run, attempt: Attempt) -> tuple[Attempt, UpstreamResponse, bytes]:
-        _, response = await self._open(run, attempt)
-        try:
-            return attempt, response, await _read(run, attempt, response)
-        except BaseException:
-            response.abort()
-            raise
+        with FirstOutput(run.call, attempt):
+            response = await ask(self._transport, attempt)
+            try:
+                return attempt, response, await _read(run, attempt, response)
+            except BaseException:
+                response.abort()
+                raise
 
     def _offering(self, route: Route, passed: Passed) -> Route:
         """Return a route with those of its targets whose provider has the endpoint.
@@ -168,49 +178,75 @@ async def _read(run: Run, attempt: Attempt, response: UpstreamResponse) -> bytes
 class _Relay:
     """State of one stream: frames are handed on up to the first that breaks it."""
 
-    def __init__(self, run: Run, attempt: Attempt, client: Client, headers: dict[str, str]) -> None:
+    def __init__(self, run: Run, attempt: Attempt, response: UpstreamResponse) -> None:
+        self.response = response
         self._run = run
-        self._call = run.call
         self._attempt = attempt
         self._record = run.record
-        self._client = client
-        self._headers = headers
+        self._reader = FrameReader()
+        self._over = False
+        self._data = b""
 
-    async def run(self, response: UpstreamResponse) -> None:
-        """Hand on a response.
+    async def begin(self) -> None:
+        """Wait for the first output.
 
         Raises:
-            UpstreamFault: it broke before anything could be sent.
+            UpstreamFault: it broke before there was any.
+        """
+        self._data = await self._next()
+        if not self._data:
+            raise UpstreamFault(self._record.error or INCOMPLETE)
+
+    async def to_the_end(self, client: Client, heartbeat: float) -> None:
+        """Hand on what has come, and what still comes.
+
+        Raises:
             ConnectionError: the client has left.
         """
-        reader = FrameReader()
+        run, attempt, record = self._run, self._attempt, self._record
+        record.first_output = time.monotonic()
+        headers = attempt.identity() | {"Content-Type": self.response.content_type or "application/json"}
+        await client.start(headers, self._data)
+        watch = Watch(run.call, attempt, record, client, heartbeat)
         try:
-            while self._record.error is None and (chunk := await response.read()):
-                await self._hand_on(reader.feed(chunk))
-            if self._record.error is None:
-                await self._hand_on(whole(reader.close()))
+            while data := await self._watched(watch):
+                watch.pushes += 1
+                if not client.push(data):
+                    async with asyncio.timeout(attempt.limits.write):
+                        await client.drained()
         except UpstreamFault as fault:
-            self._record.error = fault.info
-        if self._record.error is None and self._record.finish is None:
-            self._record.error = ErrorInfo("stream_incomplete", "The provider's stream ended before it was complete.")
-        await self._end(self._record.error)
-
-    async def _hand_on(self, frames: list[Frame]) -> None:
-        data = _look(frames, self._attempt, self._record)
-        if data and not self._record.first_output:
-            self._record.first_output = time.monotonic()
-            await self._client.start(self._headers, data)
-        elif data and not self._client.push(data):
-            await self._client.drained()
-
-    async def _end(self, error: ErrorInfo | None) -> None:
-        if error is not None and not self._record.first_output:
-            raise UpstreamFault(error)
-        await self._run.end()
-        if error is None:
-            await self._client.end(b"")
+            record.error = watch.passed or fault.info
+        except TimeoutError:
+            record.error = STALLED
+        if record.error is None and record.finish is None:
+            record.error = INCOMPLETE
+        await run.end()
+        if record.error is None:
+            await client.end(b"")
         else:
-            await self._client.abort(self._call.told(error))
+            await client.abort(run.call.told(record.error))
+
+    async def _watched(self, watch: Watch) -> bytes:
+        watch.start(self.response)
+        try:
+            return await self._next()
+        finally:
+            watch.stop()
+
+    async def _next(self) -> bytes:
+        """Return the next bytes for the client; none when there will be no more.
+
+        Raises:
+            UpstreamFault: the provider broke off.
+        """
+        while not self._over:
+            chunk = await self.response.read()
+            frames = self._reader.feed(chunk) if chunk else whole(self._reader.close())
+            data = _look(frames, self._attempt, self._record)
+            self._over = not chunk or self._record.error is not None
+            if data:
+                return data
+        return b""
 
 
 def _look(frames: list[Frame], attempt: Attempt, record: Record) -> bytes:

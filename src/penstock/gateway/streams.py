@@ -69,7 +69,7 @@ class Gateway:
         self._opener = Opener(catalog, transport, seals, fits, books.health, budget, self._hedging)
         self._continuing = Continuing(transport, seals, fits, books.health, budget, heartbeat)
         self._counter = TokenCounter(catalog, transport, fits, seals, books)
-        self.passing = Passing(catalog, transport, self._books)
+        self.passing = Passing(catalog, transport, self._books, heartbeat)
 
     @property
     def under_way(self) -> int:

@@ -184,6 +184,7 @@ def _matches(which: Filter) -> sa.ColumnElement[bool]:
 def _total(by: Sequence[Group], rows: Sequence[sa.RowMapping]) -> Totals:
     """Return what a group came to; each of its rows is one kind of end."""
     sums = {name: sum(int(row[name]) for row in rows) for name in _SUMS}  # PostgreSQL's are decimals
+    counters: dict[str, Any] = {name: sums[name] for name in COUNTERS}
     ends = sorted(((row["end"], int(row["requests"])) for row in rows), key=lambda end: (-end[1], end[0]))
     return Totals(
         group=_group(by, rows),
@@ -192,7 +193,7 @@ def _total(by: Sequence[Group], rows: Sequence[sa.RowMapping]) -> Totals:
         estimated=sums["estimated"],
         unpriced=sums["unpriced"],
         cost=sums["cost"],
-        tokens=Usage(**{name: sums[name] for name in COUNTERS}, estimated=sums["estimated"] > 0),
+        tokens=Usage(**counters, estimated=sums["estimated"] > 0),
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from penstock.core.estimate import KINDS, TokenCosts
 from penstock.core.request import Ask, Text, Turn
 from penstock.gateway import learning
-from penstock.gateway.learning import Estimate, TokenFits
+from penstock.gateway.learning import Estimate, Quirks, TokenFits
 
 WORDS = "The sluice lets the water through when the river is high. " * 8
 ASK = Ask(model="lab/model", turns=(Turn("user", (Text(WORDS),)),), stream=True)
@@ -57,3 +57,14 @@ def test_what_is_known_of_a_body_is_its_length() -> None:
     estimate = Estimate(lambda: 7, learned.append)
     estimate.learn(9)
     assert (estimate.tokens(), learned) == (7, [9])
+
+
+def test_quirks_of_models_that_clients_make_up_are_forgotten() -> None:
+    quirks = Quirks()
+    quirks.learn("lab/first", "no-stream-options")
+    quirks.learn("lab/first", "no-encrypted-reasoning")
+    assert quirks.of("lab/first") == {"no-stream-options", "no-encrypted-reasoning"}
+    for number in range(learning.MAX_MODELS):
+        quirks.learn(f"lab/{number}", "no-stream-options")
+    assert quirks.of("lab/first") == frozenset()
+    assert quirks.of("lab/0") == {"no-stream-options"}

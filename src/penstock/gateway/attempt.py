@@ -9,8 +9,7 @@ from msgspec import Struct
 from penstock.core.errors import ClientFault, ErrorInfo, ErrorKind, UpstreamFault, bad_request
 from penstock.core.request import Ask
 from penstock.gateway.call import Call
-from penstock.gateway.learning import Estimate, TokenFits
-from penstock.gateway.seals import SealCache
+from penstock.gateway.learning import Estimate, Learned
 from penstock.gateway.wording import reworded, reworded_fault
 from penstock.protocols.base import EXTENSIONS, Decoder, Outbound, Target, WireProtocol
 from penstock.protocols.registry import PROTOCOLS
@@ -96,36 +95,38 @@ def _identified(provider: str, model: str) -> str:
     return quote(f"{provider}/{model}", safe=PLAIN)[:MAX_NAME]
 
 
-def prepare(call: Call, candidate: Candidate, learned: frozenset[str], seals: SealCache, fits: TokenFits) -> Attempt:
+def prepare(call: Call, candidate: Candidate, learned: Learned) -> Attempt:
     """Return the attempt that asks a candidate what a call asks.
 
     Args:
         call: what is asked.
         candidate: of whom.
-        learned: quirks of the provider's model that were found out so far.
-        seals: what may be put back where the client lost it.
-        fits: what was learned of how models count.
+        learned: what calls before it taught.
 
     Raises:
         ClientFault: the request means something that the provider's protocol cannot express.
     """
     provider = candidate.provider.speaking(call.protocol.name)
-    target = candidate.target
-    if learned:
-        target = msgspec.structs.replace(target, quirks=target.quirks | learned)
+    target = _as_learned(candidate, learned)
     if provider.protocol == call.protocol.name:
-        attempt = _forwarded(call, provider, target, fits)
+        attempt = _forwarded(call, provider, target, learned)
     else:
-        attempt = _translated(call, call.read(), provider, target, seals, fits)
+        attempt = _translated(call, call.read(), provider, target, learned)
     if attempt.outbound.stop:
         _check_stops(call, attempt.outbound.stop)
     return _finished(attempt, call, candidate)
 
 
-def prepare_rest(call: Call, rest: Ask, candidate: Candidate, seals: SealCache, fits: TokenFits) -> Attempt:
+def prepare_rest(call: Call, rest: Ask, candidate: Candidate, learned: Learned) -> Attempt:
     """Return the attempt that asks a candidate for the rest of the answer to a call; raises as `prepare`."""
-    provider, target = candidate.provider.speaking(call.protocol.name), candidate.target
-    return _finished(_translated(call, rest, provider, target, seals, fits), call, candidate)
+    provider = candidate.provider.speaking(call.protocol.name)
+    return _finished(_translated(call, rest, provider, _as_learned(candidate, learned), learned), call, candidate)
+
+
+def _as_learned(candidate: Candidate, learned: Learned) -> Target:
+    target = candidate.target
+    quirks = learned.quirks.of(candidate.upstream)
+    return msgspec.structs.replace(target, quirks=target.quirks | quirks) if quirks else target
 
 
 def _finished(attempt: Attempt, call: Call, candidate: Candidate) -> Attempt:
@@ -141,7 +142,7 @@ def traced(attempt: Attempt, call: Call) -> Attempt:
     return msgspec.structs.replace(attempt, outbound=outbound)
 
 
-def _forwarded(call: Call, provider: Provider, target: Target, fits: TokenFits) -> Attempt:
+def _forwarded(call: Call, provider: Provider, target: Target, learned: Learned) -> Attempt:
     outbound = call.protocol.forward_request(call.inbound, target)
     passthrough = provider.relay == "passthrough" and not outbound.stop and not outbound.custom_tools
     return Attempt(
@@ -150,16 +151,14 @@ def _forwarded(call: Call, provider: Provider, target: Target, fits: TokenFits) 
         call.protocol,
         outbound,
         passthrough,
-        fits.by_length(provider.name, target.model, len(call.inbound.body)),
+        learned.fits.by_length(provider.name, target.model, len(call.inbound.body)),
         options=target.quirks if passthrough else target.quirks | {EXTENSIONS},
         choices=call.read().choices if outbound.stop else 1,
     )
 
 
-def _translated(  # noqa: PLR0917
-    call: Call, ask: Ask, provider: Provider, target: Target, seals: SealCache, fits: TokenFits
-) -> Attempt:
-    ask = seals.restore(ask, call.key.id, provider.name)
+def _translated(call: Call, ask: Ask, provider: Provider, target: Target, learned: Learned) -> Attempt:
+    ask = learned.seals.restore(ask, call.key.id, provider.name)
     protocol = PROTOCOLS[provider.protocol]
     try:
         outbound = protocol.write_request(ask, target)
@@ -174,7 +173,7 @@ def _translated(  # noqa: PLR0917
         protocol,
         outbound,
         False,
-        fits.measured(provider.name, target.model, ask, target.facts.tokens),
+        learned.fits.measured(provider.name, target.model, ask, target.facts.tokens),
         options=target.quirks,
         choices=ask.choices,
         may_call=bool(ask.tools),

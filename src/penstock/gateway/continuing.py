@@ -20,15 +20,13 @@ from penstock.gateway.adapt import AdaptedDecoder, adaptation
 from penstock.gateway.attempt import Attempt, prepare_rest, told
 from penstock.gateway.begun import Begun
 from penstock.gateway.call import Client
-from penstock.gateway.learning import TokenFits
+from penstock.gateway.learning import Learned
 from penstock.gateway.opening import ask, until_shown
 from penstock.gateway.relay import Relay, Translation, Writer
 from penstock.gateway.run import Run
-from penstock.gateway.seals import SealCache
 from penstock.gateway.thread import Joining, Listening, Thread
+from penstock.gateway.tries import Failover
 from penstock.gateway.watch import FirstOutput
-from penstock.routing.health import Health
-from penstock.routing.retries import RetryBudget
 from penstock.upstreams.catalog import Candidate
 from penstock.upstreams.transport import Transport
 
@@ -41,21 +39,11 @@ _log = structlog.get_logger("penstock.gateway")
 class Continuing:
     """Continues answers, until it is told to stop."""
 
-    def __init__(  # noqa: PLR0917
-        self,
-        transport: Transport,
-        seals: SealCache,
-        fits: TokenFits,
-        health: Health,
-        budget: RetryBudget,
-        interval: float,
-    ) -> None:
+    def __init__(self, transport: Transport, learned: Learned, failover: Failover, interval: float) -> None:
         """Let clients hear nothing for no more than `interval` seconds, or 0 for ever."""
         self._transport = transport
-        self._seals = seals
-        self._fits = fits
-        self._health = health
-        self._budget = budget
+        self._learned = learned
+        self._failover = failover
         self._interval = interval
         self._stopped = False
 
@@ -121,7 +109,7 @@ class Continuing:
             for candidate in thread.candidates_after(attempt):
                 try:
                     taken = thread.taken_up_by(candidate.target.facts)
-                    following = prepare_rest(run.call, taken.ask, candidate, self._seals, self._fits)
+                    following = prepare_rest(run.call, taken.ask, candidate, self._learned)
                 except ClientFault:
                     continue  # it cannot be told what the request means
                 if not self._may_call(thread, candidate):
@@ -136,8 +124,7 @@ class Continuing:
 
     def _may_call(self, thread: Thread, candidate: Candidate) -> bool:
         thread.calls += 1
-        now = time.monotonic()
-        return thread.calls <= MAX_CALLS and self._budget.further(self._health.standing(candidate.upstream, now), now)
+        return thread.calls <= MAX_CALLS and self._failover.further(candidate.upstream, time.monotonic())
 
     async def _go_on(self, run: Run, thread: Thread, attempt: Attempt, seam: Seam, fault: UpstreamFault) -> Begun:
         """Return the rest of an answer as soon as it has begun.
@@ -166,7 +153,7 @@ class Continuing:
 
     def _relay(self, run: Run, thread: Thread, attempt: Attempt, joining: Joining) -> Relay:
         encoder, record = _Continued(run, thread, joining), run.record
-        adapted = adaptation(run.call, attempt, self._seals, thread.stops)
+        adapted = adaptation(run.call, attempt, self._learned.seals, thread.stops)
         decoder = AdaptedDecoder(Listening(joining, thread), adapted, record, 1)
 
         def translation() -> Writer:

@@ -19,9 +19,8 @@ from penstock.core.events import Finish
 from penstock.core.usage import Usage
 from penstock.gateway.attempt import Attempt, prepare, refusal
 from penstock.gateway.call import Call, WholeAnswer
-from penstock.gateway.learning import Estimate, TokenFits
+from penstock.gateway.learning import Estimate, Learned
 from penstock.gateway.run import Books, Run
-from penstock.gateway.seals import SealCache
 from penstock.gateway.targets import reachable
 from penstock.gateway.tries import may_succeed_elsewhere
 from penstock.protocols.base import Counting, Target
@@ -66,11 +65,10 @@ class _Asked(Struct, frozen=True):
 class TokenCounter:
     """Answers questions for counts. Each call of a provider is in the ledger, where it has used nothing."""
 
-    def __init__(self, catalog: Catalog, transport: Transport, fits: TokenFits, seals: SealCache, books: Books) -> None:
+    def __init__(self, catalog: Catalog, transport: Transport, learned: Learned, books: Books) -> None:
         self._catalog = catalog
         self._transport = transport
-        self._fits = fits
-        self._seals = seals
+        self._learned = learned
         self._health = books.health
         # A count is no answer: it is in no metric of answers, and says nothing of how a provider does with them.
         self._books = msgspec.structs.replace(books, prices=free_of_charge(), observers=(), health=Health())
@@ -144,7 +142,7 @@ class TokenCounter:
         expressed = False
         for candidate in order:
             try:
-                attempt = prepare(call, candidate, frozenset(), self._seals, self._fits)
+                attempt = prepare(call, candidate, self._learned)
             except ClientFault as fault:
                 inexpressible = inexpressible or fault
             else:
@@ -184,4 +182,4 @@ class TokenCounter:
             raise
         except ClientFault:
             return attempt.estimate.tokens()  # the provider may take what cannot be translated, such as its own tools
-        return self._fits.measured(attempt.provider.name, target.model, ask, target.facts.tokens).tokens()
+        return self._learned.fits.measured(attempt.provider.name, target.model, ask, target.facts.tokens).tokens()

@@ -1,16 +1,20 @@
-"""What the gateway learns of how models count tokens, from the usage of answers that it has seen anyway.
+"""What the gateway learns from calls for those that come after them; it is forgotten when the process ends.
 
-It is forgotten when the process ends, and costs next to nothing: of a request that is passed through only its length
-counts, and once a model is known well only some requests are learned from.
+How models count tokens it learns from the usage of answers that it has seen anyway, and for next to nothing: of a
+request that is passed through only its length counts, and once a model is known well only some requests are learned
+from.
 """
 
 import functools
 from collections import OrderedDict
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from penstock.core.estimate import USUAL, Size, TokenCosts, measure
 from penstock.core.request import Ask
 from penstock.core.token_fit import TokenFit
+from penstock.gateway.seals import SealCache
 
 MAX_MODELS = 512
 """Models that are remembered; those asked for longest ago are forgotten. Clients can make up any number of names."""
@@ -44,7 +48,7 @@ class Estimate:
 
 
 class TokenFits:
-    """What was learned so far, of each model."""
+    """State: how each model counts."""
 
     def __init__(self) -> None:
         self._fits: OrderedDict[tuple[str, str], TokenFit] = OrderedDict()
@@ -91,3 +95,34 @@ class _Measured:
         if isinstance(self._held, Ask):
             self._held = measure(self._held, self._costs)
         return self._held
+
+
+class Quirks:
+    """State: the quirks of models that their providers' refusals told of, beside those that are configured."""
+
+    def __init__(self) -> None:
+        self._quirks: OrderedDict[str, frozenset[str]] = OrderedDict()
+
+    def of(self, upstream: str) -> frozenset[str]:
+        """Return the quirks that a model was found to have."""
+        return self._quirks.get(upstream, frozenset())
+
+    def learn(self, upstream: str, quirk: str) -> None:
+        """Note a quirk of a model."""
+        self._quirks[upstream] = self.of(upstream) | {quirk}
+        if len(self._quirks) > MAX_MODELS:
+            self._quirks.popitem(last=False)
+
+
+class Learned(Struct, frozen=True):
+    """All that is learned.
+
+    Attributes:
+        seals: what came before calls of tools, to be put back where a client loses it.
+        fits: how models count tokens.
+        quirks: what providers did not know that only the gateway asks for.
+    """
+
+    seals: SealCache
+    fits: TokenFits
+    quirks: Quirks

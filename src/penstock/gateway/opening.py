@@ -19,18 +19,15 @@ from penstock.gateway.attempt import Attempt, prepare, quirk_told_by, refusal, t
 from penstock.gateway.begun import Begun
 from penstock.gateway.call import Call, with_way_back
 from penstock.gateway.hedging import Hedging
-from penstock.gateway.learning import TokenFits
+from penstock.gateway.learning import Learned
 from penstock.gateway.record import Record
 from penstock.gateway.relay import ArrayPassthrough, Passthrough, Relay, Translation, Writer, counted
 from penstock.gateway.run import Run
-from penstock.gateway.seals import SealCache
 from penstock.gateway.targets import reachable
 from penstock.gateway.thread import Listening, Thread, followed, thread_of
-from penstock.gateway.tries import Tries
+from penstock.gateway.tries import Failover, Tries
 from penstock.gateway.watch import FirstOutput
 from penstock.protocols.base import Encoder
-from penstock.routing.health import Health
-from penstock.routing.retries import RetryBudget
 from penstock.upstreams.catalog import Candidate, Catalog, Route
 from penstock.upstreams.transport import Transport, UpstreamResponse
 from penstock.wire.framing import FrameReader
@@ -53,26 +50,16 @@ class Whole(Struct, frozen=True):
 
 
 class Opener:
-    """Opens answers. Of one call it remembers for the next what it learned of the provider."""
+    """Opens answers."""
 
-    def __init__(  # noqa: PLR0917
-        self,
-        catalog: Catalog,
-        transport: Transport,
-        seals: SealCache,
-        fits: TokenFits,
-        health: Health,
-        budget: RetryBudget,
-        hedging: Hedging,
+    def __init__(
+        self, catalog: Catalog, transport: Transport, learned: Learned, failover: Failover, hedging: Hedging
     ) -> None:
         self._catalog = catalog
         self._transport = transport
-        self._seals = seals
-        self._fits = fits
-        self._health = health
-        self._budget = budget
+        self._learned = learned
+        self._failover = failover
         self._hedging = hedging
-        self._learned: dict[str, frozenset[str]] = {}  # upstream -> quirks
 
     def whole(self, run: Run) -> Awaitable[Whole]:
         """Return the whole answer to a call, once it is there.
@@ -90,14 +77,13 @@ class Opener:
     async def _first_good(self, run: Run, open_: Callable[[Run, Attempt, Tries], Awaitable[T]]) -> T:
         """Try the targets of a call until one does what is asked."""
         route = reachable(self._catalog.resolve(run.call.inbound.model), run.call.key)
-        self._budget.request()
-        tries = Tries(route, self._health, self._budget, time.monotonic())
+        tries = Tries(route, self._failover, time.monotonic())
         while (following := tries.next(time.monotonic())) is not None:
             candidate, seconds = following
             if seconds:
                 await asyncio.sleep(seconds)
             try:
-                attempt = self._prepared(run.call, candidate)
+                attempt = prepare(run.call, candidate, self._learned)
             except ClientFault as fault:
                 tries.skip(fault)
                 continue
@@ -125,12 +111,9 @@ class Opener:
             if quirk is None or quirk in attempt.options:
                 raise
             # Another call may have learned it while this one was under way: then it is not tried for nothing either.
-            self._learned[candidate.upstream] = self._learned.get(candidate.upstream, frozenset()) | {quirk}
-            return await self._attempted(run, candidate, self._prepared(run.call, candidate), open_, tries, fault)
-
-    def _prepared(self, call: Call, candidate: Candidate) -> Attempt:
-        learned = self._learned.get(candidate.upstream, frozenset())
-        return prepare(call, candidate, learned, self._seals, self._fits)
+            self._learned.quirks.learn(candidate.upstream, quirk)
+            again = prepare(run.call, candidate, self._learned)
+            return await self._attempted(run, candidate, again, open_, tries, fault)
 
     async def _whole(self, run: Run, attempt: Attempt, _: Tries) -> Whole:
         with FirstOutput(run.call, attempt):
@@ -149,7 +132,7 @@ class Opener:
         def other() -> Attempt | None:
             while (candidate := tries.beside(time.monotonic())) is not None:
                 try:
-                    return self._prepared(run.call, candidate)
+                    return prepare(run.call, candidate, self._learned)
                 except ClientFault as fault:
                     tries.skip(fault)
             return None
@@ -173,7 +156,7 @@ class Opener:
     def _written(self, run: Run, attempt: Attempt, response: UpstreamResponse, body: bytes) -> bytes:
         """Return the client's body for a provider's whole answer."""
         call, record = run.call, run.record
-        events = adaptation(call, attempt, self._seals).feed(_read_events(call, attempt, response, body))
+        events = adaptation(call, attempt, self._learned.seals).feed(_read_events(call, attempt, response, body))
         record.observe(events)
         if events and isinstance(events[-1], Failure):
             raise UpstreamFault(told(events[-1].error, attempt.provider))
@@ -206,7 +189,7 @@ class Opener:
         decoder = attempt.decoder(call.token)
         if thread is not None:
             decoder = Listening(decoder, thread)
-        adapted = adaptation(call, attempt, self._seals, None if thread is None else thread.stops)
+        adapted = adaptation(call, attempt, self._learned.seals, None if thread is None else thread.stops)
         if adapted.needed:
             decoder = AdaptedDecoder(decoder, adapted, record, attempt.choices)
         return Relay(decoder, writer, record, redacted, translation)

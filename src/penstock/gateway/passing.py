@@ -23,11 +23,10 @@ from penstock.gateway.record import Record
 from penstock.gateway.relay import whole
 from penstock.gateway.run import Books, Run
 from penstock.gateway.targets import reachable
-from penstock.gateway.tries import Tries
+from penstock.gateway.tries import Failover, Tries
 from penstock.gateway.watch import FirstOutput, Watch
 from penstock.protocols.passed import Passed, look_at
 from penstock.protocols.registry import PROTOCOLS
-from penstock.routing.retries import RetryBudget
 from penstock.upstreams.catalog import Candidate, Catalog, Provider, Route
 from penstock.upstreams.transport import Transport, UpstreamResponse
 from penstock.wire.framing import FrameReader
@@ -44,13 +43,15 @@ T = TypeVar("T")
 class Passing:
     """Passes calls on: to the targets of a name in their order, up to the first that answers."""
 
-    def __init__(self, catalog: Catalog, transport: Transport, books: Books, heartbeat: float) -> None:
+    def __init__(
+        self, catalog: Catalog, transport: Transport, books: Books, failover: Failover, heartbeat: float
+    ) -> None:
         """Let streams be silent for no more than `heartbeat` seconds, or 0 for ever."""
         self._catalog = catalog
         self._transport = transport
         self._books = books
         self._heartbeat = heartbeat
-        self._budget = RetryBudget()
+        self._failover = failover
 
     async def answer(self, call: Call, passed: Passed) -> WholeAnswer:
         """Serve a call whose answer is not streamed.
@@ -92,8 +93,7 @@ class Passing:
     async def _first_good(self, run: Run, passed: Passed, open_: Callable[[Run, Attempt], Awaitable[T]]) -> T:
         """Try the targets that have the endpoint until one does what is asked."""
         route = self._offering(reachable(self._catalog.resolve(run.call.inbound.model), run.call.key), passed)
-        self._budget.request()
-        tries = Tries(route, self._books.health, self._budget, time.monotonic())
+        tries = Tries(route, self._failover, time.monotonic())
         while (following := tries.next(time.monotonic())) is not None:
             candidate, seconds = following
             if seconds:

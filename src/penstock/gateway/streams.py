@@ -22,13 +22,14 @@ from penstock.gateway.call_log import CallLog
 from penstock.gateway.continuing import Continuing
 from penstock.gateway.counting import TokenCounter
 from penstock.gateway.hedging import Hedging
-from penstock.gateway.learning import TokenFits
+from penstock.gateway.learning import Learned, Quirks, TokenFits
 from penstock.gateway.leaving import Drains, Leaving, Outlet, Waiter
 from penstock.gateway.opening import Opener
 from penstock.gateway.passing import Passing
 from penstock.gateway.pouring import Pouring
 from penstock.gateway.run import Books, Run
 from penstock.gateway.seals import SealCache
+from penstock.gateway.tries import Failover
 from penstock.gateway.watch import Held, Watch
 from penstock.protocols.base import Counting
 from penstock.routing.retries import RetryBudget
@@ -63,13 +64,14 @@ class Gateway:
         self._heartbeat = heartbeat
         self._log = CallLog(books.afterwards)
         self._books = msgspec.structs.replace(books, observers=(self._log.observe, *books.observers))
-        seals, fits, budget = SealCache(time.monotonic), TokenFits(), RetryBudget()
+        learned = Learned(SealCache(time.monotonic), TokenFits(), Quirks())
+        failover = Failover(books.health, RetryBudget())
         self._drains = Drains()
         self._hedging = Hedging(self._drains)
-        self._opener = Opener(catalog, transport, seals, fits, books.health, budget, self._hedging)
-        self._continuing = Continuing(transport, seals, fits, books.health, budget, heartbeat)
-        self._counter = TokenCounter(catalog, transport, fits, seals, books)
-        self.passing = Passing(catalog, transport, self._books, heartbeat)
+        self._opener = Opener(catalog, transport, learned, failover, self._hedging)
+        self._continuing = Continuing(transport, learned, failover, heartbeat)
+        self._counter = TokenCounter(catalog, transport, learned, books)
+        self.passing = Passing(catalog, transport, self._books, failover, heartbeat)
 
     @property
     def under_way(self) -> int:

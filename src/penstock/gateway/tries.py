@@ -39,6 +39,21 @@ def may_succeed_elsewhere(info: ErrorInfo) -> bool:
     return info.kind in _ELSEWHERE and info.code not in _FINAL
 
 
+class Failover(Struct, frozen=True):
+    """What all calls have in common that says what is tried: how upstreams do, and what may be tried besides."""
+
+    health: Health
+    budget: RetryBudget
+
+    def is_well(self, upstream: str, now: float) -> bool:
+        """Whether nothing bad is known of an upstream."""
+        return self.health.standing(upstream, now) == "good"
+
+    def further(self, upstream: str, now: float) -> bool:
+        """Take a further attempt at an upstream; return whether it may be made."""
+        return self.budget.further(self.health.standing(upstream, now), now)
+
+
 class _Failed(Struct):
     candidate: Candidate
     tries: int
@@ -48,14 +63,12 @@ class _Failed(Struct):
 class Tries:
     """State of one call: what was tried, and what came of it."""
 
-    def __init__(
-        self, route: Route, health: Health, budget: RetryBudget, now: float, draw: Callable[[], float] = random.random
-    ) -> None:
-        """Try the targets of a route, and then again; `draw` returns a random number in [0, 1)."""
+    def __init__(self, route: Route, failover: Failover, now: float, draw: Callable[[], float] = random.random) -> None:
+        """Try the targets of a route for a request, and then again; `draw` returns a random number in [0, 1)."""
         self.route = route
-        self._left = deque(plan(route.candidates, route.strategy, health, now, draw))
-        self._health = health
-        self._budget = budget
+        failover.budget.request()
+        self._left = deque(plan(route.candidates, route.strategy, failover.health, now, draw))
+        self._failover = failover
         self._draw = draw
         self._failed: dict[str, _Failed] = {}
         self._inexpressible: ClientFault | None = None
@@ -72,16 +85,16 @@ class Tries:
             for failed in self._failed.values()
             if (seconds := self._wait(failed)) is not None
         ]
-        if not waits or not self._budget.take(now):
+        if not waits or not self._failover.budget.take(now):
             return None
         seconds, candidate = min(waits, key=lambda wait: wait[0])
         return candidate, seconds
 
     def beside(self, now: float) -> Candidate | None:
         """Return what to try while another is slow; None if nothing else does well, or if too much is tried already."""
-        if not self._left or self._health.standing(self._left[0].upstream, now) != "good":
+        if not self._left or not self._failover.is_well(self._left[0].upstream, now):
             return None
-        return self._left.popleft() if self._budget.take(now) else None
+        return self._left.popleft() if self._failover.budget.take(now) else None
 
     def skip(self, fault: ClientFault) -> None:
         """Note that a candidate cannot be told what the request means."""
@@ -113,7 +126,7 @@ class Tries:
         return UpstreamFault(info)
 
     def _may_try(self, candidate: Candidate, now: float) -> bool:
-        return not self._failed or self._budget.further(self._health.standing(candidate.upstream, now), now)
+        return not self._failed or self._failover.further(candidate.upstream, now)
 
     def _wait(self, failed: _Failed) -> float | None:
         """Return how long to wait before a target is tried again; None if it is not."""

@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from penstock.accounts import account as account_module
-from penstock.accounts.entries import Attempt, opened_row
+from penstock.accounts.entries import Attempt, Progress, opened_row
 from penstock.accounts.keys import Budget, Key, Limits
 from penstock.accounts.ledger import Ledger
 from penstock.core.errors import Fault
 from penstock.core.usage import UNKNOWN
+from penstock.store import upkeep
 from penstock.store.database import Database
 from penstock.store.ledger import LedgerStore, Opening
 from tests.accounts.books import FREE, Books, Clock, attempt, intent, money, nothing_seen, outcome
@@ -168,3 +169,24 @@ async def settled(books: Books, number: int) -> None:
     async with asyncio.timeout(5):
         while [row.state for row in await books.attempts()] != ["settled"] * number:
             await asyncio.sleep(0.01)
+
+
+async def test_a_defect_in_one_request_does_not_end_the_signs_of_life_of_the_process(
+    ledger: Ledger, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PAUSE", 0.0)
+    asked = asyncio.Event()
+
+    def defect() -> Progress:
+        if not asked.is_set():
+            asked.set()
+            raise ZeroDivisionError
+        return Progress(UNKNOWN, 7)
+
+    account = await ledger.open(intent(FREE), attempt(), defect)
+    async with asyncio.timeout(10):
+        await asked.wait()
+        while (await books.attempts())[0].output != 7:
+            await asyncio.sleep(0.05)
+
+    await account.settle(outcome())

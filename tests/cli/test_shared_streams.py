@@ -156,7 +156,7 @@ async def test_when_its_gateway_is_killed_a_stream_ends_in_an_error_where_it_sto
             (seen, _), (followed, well) = await asyncio.wait_for(reading, 15)
         assert not well
         *events, error, _ = followed.split(b"\n\n")
-        assert json.loads(error.removeprefix(b"data: "))["error"]["code"] == "interrupted"
+        assert json.loads(error.strip().removeprefix(b"data: "))["error"]["code"] == "interrupted"
         told = b"".join(event + b"\n\n" for event in events)
         assert len(events) > 10
         assert seen.startswith(told)

@@ -33,6 +33,7 @@ from penstock.store.errors import StoreUnavailableError
 from penstock.store.ledger import Claims, LedgerStore, Noting, Opening, Recovery, Return
 from penstock.store.pending import Pending
 from penstock.store.processes import Processes
+from penstock.store.upkeep import keep_up
 
 TICK = 1.0
 """Seconds between two looks at what is under way."""
@@ -84,7 +85,7 @@ class Ledger:
         """
         await self._processes.enter(int(self._now()))
         self.recovered = await self.sweep()
-        self._ticking = asyncio.create_task(self._tick())
+        self._ticking = keep_up(self._tick)
 
     async def close(self) -> None:
         """Wait for what is not yet settled, for some seconds, and end."""

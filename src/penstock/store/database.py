@@ -16,6 +16,7 @@ from penstock.store.dialect import SQLITE, lock_for_migration, make_async_engine
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.presence import Presence
 from penstock.store.schema import REVISION
+from penstock.store.upkeep import keep_up
 
 
 class Upgrade(Struct, frozen=True):
@@ -50,7 +51,7 @@ class Database:
         self._watching: asyncio.Task[None] | None = None
         if presence is not None:
             presence.guard(writing, engine.sync_engine)
-            self._watching = asyncio.create_task(presence.watch())
+            self._watching = keep_up(presence.watch)
 
     @classmethod
     async def open(cls, location: Path | str | None) -> "Database":

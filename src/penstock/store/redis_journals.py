@@ -40,6 +40,7 @@ from penstock.store.journals import (
     tell_nobody,
 )
 from penstock.store.shared import PATIENCE, bounded, make_client, told_as_ours
+from penstock.store.upkeep import keep_up
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -219,7 +220,7 @@ class RedisJournals:
             await self._live()
         except StoreUnavailableError as error:
             raise ConfigError(f"the journals of streams cannot be used: {error}") from None
-        self._tasks = [asyncio.create_task(work()) for work in (self._write_on, self._look_after, self._listen)]
+        self._tasks = [keep_up(work) for work in (self._write_on, self._look_after, self._listen)]
 
     async def close(self) -> None:
         """As `Journals`."""

@@ -22,6 +22,7 @@ too late then, for whoever asked has been told that nobody knows.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ import structlog
 from penstock.core.errors import ConfigError
 from penstock.store.errors import StoreUnavailableError
 from penstock.store.ledger import Claims, Refusal, Return
+from penstock.store.upkeep import keep_up
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -196,7 +198,7 @@ class SharedStore:
 
     def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` from now on whenever keys may have been changed; it may be called once too often."""
-        self._listening = asyncio.create_task(self._listen(changed))
+        self._listening = keep_up(partial(self._listen, changed))
 
     async def close(self) -> None:
         """Close all connections."""

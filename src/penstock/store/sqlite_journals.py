@@ -31,6 +31,7 @@ from penstock.store.journals import (
 from penstock.store.pending import Pending
 from penstock.store.processes import Processes
 from penstock.store.schema import STREAM_EVENTS, STREAMS
+from penstock.store.upkeep import keep_up
 
 POLL = 0.1
 """Seconds between two looks at a stream that another process writes."""
@@ -111,7 +112,7 @@ class SqliteJournals:
                 await self._processes.forget(process)
         except StoreUnavailableError as error:
             raise ConfigError(f"the journals of streams cannot be used: {error}") from None
-        self._looking_after = asyncio.create_task(self._look_after())
+        self._looking_after = keep_up(self._look_after)
 
     async def close(self) -> None:
         """As `Journals`."""

@@ -31,11 +31,13 @@ def row(id_: str, created_ms: int, **values: Any) -> dict[str, Any]:
     } | values  # fmt: skip
 
 
+REFUSED = {"uncached": 0, "output": 0, "usage_source": "estimate"}
+
 ROWS = [
     row("r1", NOV_21, cache_read=50, cache_write=7, cache_write_1h=3, reasoning=4),
     row("r2", NOV_22 - 1, end="client_gone", usage_source="partial", cost=500),
     row("r3", NOV_22, model="lab/tiny", provider="lab", cost=None),
-    row("r4", NOV_22 + 5, key="k2", key_name="team-b", end="failed", uncached=None, output=None, cost=0),
+    row("r4", NOV_22 + 5, key="k2", key_name="team-b", end="failed", cost=0, **REFUSED),
     row("r5", NOV_22 + 5, key="k2", key_name="team-b", cost=7000),
 ]
 

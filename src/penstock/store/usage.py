@@ -62,7 +62,7 @@ class Totals(Struct, frozen=True):
         group: what they have in common, such as `{"key": "a1B2c3D4", "key_name": "team-a", "day": "2026-11-22"}`.
         requests: how many.
         ends: how many ended how, the most frequent first.
-        estimated: how many have counts that are not all the provider's own.
+        estimated: how many have counts that are not all the provider's own; none that used nothing.
         unpriced: how many have no known price, or used something that has none; `cost` is of all that is known.
         cost: nano-dollars.
         tokens: counters that nobody gave are 0.
@@ -159,11 +159,13 @@ class UsageStore:
 def _sums() -> tuple[sa.ColumnElement[Any], ...]:
     table = REQUESTS.c
     priced = sa.and_(table.cost.is_not(None), table.unpriced.is_(None))
+    nothing = sa.and_(*(sa.func.coalesce(table[name], 0) == 0 for name in ("uncached", "cache_read", "output")))
+    counted = sa.or_(table.usage_source == "provider", nothing)  # of what was refused there is nothing to count
     return (
         sa.func.max(table.key_name).label("key_name"),  # it may have changed in between
         sa.func.count().label("requests"),
         sa.func.sum(sa.case((priced, 0), else_=1)).label("unpriced"),
-        sa.func.sum(sa.case((table.usage_source == "provider", 0), else_=1)).label("estimated"),
+        sa.func.sum(sa.case((counted, 0), else_=1)).label("estimated"),
         *(sa.func.coalesce(sa.func.sum(table[name]), 0).label(name) for name in ("cost", *COUNTERS)),
     )
 

@@ -4,7 +4,6 @@ It may not answer just then. What was not answered was perhaps done, so each ret
 """
 
 import asyncio
-import contextlib
 from collections import deque
 
 import structlog
@@ -51,8 +50,7 @@ class GivingBack:
         await self.done(seconds)
         if self._giving is not None:
             self._giving.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._giving
+            await asyncio.wait([self._giving])
 
     async def _give(self) -> None:
         pause = FIRST_PAUSE
